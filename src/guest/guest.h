@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Host side of the agent's two channels. The control channel carries our calls (ready, init, notices) as
+ * small JSON answers over HTTP/2; the data channel carries clients' requests untouched. Both reconnect.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct guest;
+struct http_client;
+struct loop;
+
+struct guest *guest_new(struct loop *l, const char *control_path, const char *data_path);
+struct guest *guest_free(struct guest *g); /* pending callbacks are dropped, data streams reset */
+
+typedef void guest_fn(const struct err *err, void *arg);
+
+struct guest_boot {
+	const char *template_id;
+	const char *user, *workdir;	/* default user and directory of processes and files */
+	const char *const *env;		/* the template's "K=V", NULL at the end */
+	const char *const *kernels;	/* languages to start ahead, NULL at the end */
+};
+/* POST /boot, then ask until the agent says that its first kernel has answered a cell (or that it has
+ * none): -ETIMEDOUT otherwise. The agent may need a moment until it listens; that is waited for. */
+void guest_boot(struct guest *g, const struct guest_boot *b, uint64_t timeout_ms, guest_fn *done,
+    void *arg);
+/* Is an agent that was booted earlier still there and initialised? (after a restart of the daemon) */
+void guest_check(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg);
+
+struct guest_identity {
+	const char *sandbox_id;
+	const char *template_id;
+	const char *access_token; /* NULL = the sandbox is not secured */
+	const char *const *env;	  /* "K=V", NULL at the end */
+	const char *default_user;
+	const char *default_workdir;
+};
+/* Turn a pooled guest into this sandbox: identity, environment, clock, fresh entropy. Once. */
+void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done, void *arg);
+/* Tell the agent of a host-side event ("oom", "pids") so that it can name the reason. */
+void guest_notice(struct guest *g, const char *kind, int64_t count);
+/* Data plane requests go here. */
+struct http_client *guest_data(struct guest *g);
+/* The sandbox is dead: reset all data streams now. */
+void guest_reset(struct guest *g);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Templates: what a sandbox contains, read from templates/NAME.yaml (strict: an unknown key, a wrong type
+ * or a value out of range is an error "file:line: key: what was expected").
+ *
+ *   name: code-interpreter-v1      ^[a-z0-9][a-z0-9-_]{0,62}$, required
+ *   aliases: [code-interpreter]
+ *   description: text
+ *   base: host                     the host's own /usr read-only
+ *   user: user                     default user of processes and files
+ *   workdir: /home/user
+ *   env: {KEY: value}
+ *   kernels: [python]              languages whose kernel is started ahead; the first is the default
+ *   resources: {cpus: 2, memory: 1GiB, disk: 2GiB, pids: 512}
+ *   network: {internet: true}
+ *   pool: {size: 2, max: 20}       idle sandboxes kept ready; most that may exist while refilling
+ *   timeout: {default: 300, max: 86400}   seconds
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+#define TEMPLATE_NAME_MAX 63
+
+struct template {
+	char name[TEMPLATE_NAME_MAX + 1];
+	char id[21]; /* stable: 20 characters of [a-z0-9] derived from the name */
+	char hash[65]; /* hex SHA-256 of the normalised content */
+	char *description;
+	char **aliases; /* NULL at the end; may be NULL itself */
+	char *base;	/* "host" */
+	char *user, *workdir;
+	char **env;	/* "K=V", NULL at the end */
+	char **kernels; /* NULL at the end */
+	unsigned cpu_milli, max_pids;
+	uint64_t memory_bytes, disk_bytes;
+	bool internet;
+	unsigned pool_size, pool_max;
+	unsigned timeout_default_s, timeout_max_s;
+	int64_t loaded_real_ns;
+};
+
+struct templates;
+
+/* Every *.yaml of the directory; names and aliases must be unique. NULL and reterr on the first error. */
+struct templates *templates_load(const char *dir, struct err *reterr);
+struct templates *templates_free(struct templates *ts);
+/* By name, alias or id; "ns/name" and "name:default" are accepted as in E2B. NULL when unknown. */
+const struct template *templates_find(const struct templates *ts, const char *ref);
+size_t templates_count(const struct templates *ts);
+const struct template *templates_at(const struct templates *ts, size_t i);

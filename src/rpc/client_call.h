@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Client side of one gRPC call over an http_client: used by the command line and by tests. */
+#include <stdint.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "wire/rpcwire.h"
+
+struct client_call;
+struct http_client;
+struct http_fields;
+
+struct client_call_ops {
+	/* message is valid during the call */
+	void (*on_message)(struct client_call *c, const ProtobufCMessage *m, void *arg);
+	/* last callback; text is "" or the server's message */
+	void (*on_done)(struct client_call *c, enum rpc_code code, const char *text, void *arg);
+};
+
+/* path "/pkg.Service/Method"; metadata may be NULL. NULL on -ENOMEM. */
+struct client_call *client_call_start(struct http_client *http, const char *authority, const char *path,
+    const ProtobufCMessageDescriptor *response, const struct http_fields *metadata,
+    uint64_t timeout_ms, const struct client_call_ops *ops, void *arg);
+int client_call_send(struct client_call *c, const ProtobufCMessage *m);
+void client_call_half_close(struct client_call *c);
+void client_call_cancel(struct client_call *c); /* on_done(RPC_CANCELED) follows */

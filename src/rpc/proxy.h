@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Reverse proxy of one request: server stream in, client stream out, bodies as bytes both ways with
+ * exact flow control, trailers passed on, hop-by-hop fields removed, resets carried across.
+ */
+#include <stdbool.h>
+
+#include "wire/http.h"
+
+struct http_client;
+struct proxy;
+
+struct proxy_conf {
+	struct http_client *upstream;
+	/* Head to send upstream; NULL = the request's own without hop-by-hop fields. */
+	const struct http_head *head;
+	/* Upstream failed before its head came: answer on st yourself (it has no handler then).
+	 * Default: 502 text. */
+	void (*on_fail)(struct http_stream *st, int err, void *arg);
+	/* The exchange is over (optional). */
+	void (*on_done)(void *arg);
+	void *arg;
+};
+
+/* Takes over st's handler. 0 or -errno (then st is untouched). */
+int proxy_start(struct http_stream *st, const struct proxy_conf *c, struct proxy **ret_optional);
+/* Break it now: resets both sides (connection reset on HTTP/1.1). on_done follows. */
+void proxy_abort(struct proxy *p);

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Sandboxes: the object, its lifecycle, the registry and its queries. No protobuf, HTTP or SQL here.
+ *
+ * Lifecycle: one table of allowed moves and one setter, which alone moves the object between lists,
+ * writes the store row, publishes the event and traces.
+ *
+ *   creating -> pooled -> running -> stopping -> gone
+ *        \________________/^   any state but gone -> stopping
+ *
+ * A pooled sandbox has no identity beyond its id; a create gives it one. Every callback comes exactly
+ * once from a later loop turn.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/id.h"
+
+struct guest;
+struct launcher;
+struct loop;
+struct sandbox;
+struct sandboxes; /* registry */
+struct store;
+struct template;
+struct templates;
+struct vmm;
+struct vmm_driver;
+struct vmm_usage;
+
+enum sandbox_state {
+	SANDBOX_CREATING,
+	SANDBOX_POOLED,
+	SANDBOX_RUNNING,
+	SANDBOX_STOPPING,
+	SANDBOX_GONE,
+};
+const char *sandbox_state_name(enum sandbox_state s);
+
+enum sandbox_end { /* why it ended; told in events and errors */
+	SANDBOX_END_NONE,
+	SANDBOX_END_KILLED,	   /* by its owner */
+	SANDBOX_END_TIMEOUT,	   /* time to live ran out */
+	SANDBOX_END_CRASHED,	   /* the agent died */
+	SANDBOX_END_OUT_OF_MEMORY, /* the agent died because of memory */
+	SANDBOX_END_FAILED,	   /* creation failed */
+	SANDBOX_END_SHUTDOWN,	   /* the server removed it */
+	SANDBOX_END_LOST,	   /* gone when the server came back */
+};
+const char *sandbox_end_name(enum sandbox_end e); /* "killed", "timeout", ... */
+
+/* Expected outcomes beside -errno in err.code of the callbacks below */
+#define SANDBOX_E_TEMPLATE 1 /* unknown template */
+#define SANDBOX_E_LIMIT 2    /* the team has too many sandboxes */
+#define SANDBOX_E_CAPACITY 3 /* this machine takes no more */
+#define SANDBOX_E_STATE 4    /* not possible in the sandbox's state */
+
+/* ---- what callers see of one sandbox; borrowed, valid until the next loop turn ---- */
+struct sandbox_view {
+	const char *id;
+	const struct template *tmpl;
+	const char *team_id;	  /* "" while pooled */
+	const char *access_token; /* NULL when not secured */
+	const char *traffic_token; /* NULL unless public traffic is refused */
+	enum sandbox_state state;
+	enum sandbox_end end;
+	const char *end_detail; /* sentence, "" if none */
+	const char *isolation;	/* "namespace" ... */
+	int64_t started_ns, end_at_ns; /* real time */
+	unsigned cpu_milli;
+	uint64_t memory_bytes, disk_bytes;
+	bool internet;
+	const char *const *metadata; /* key, value, key, value, ..., NULL */
+	const char *const *env;	     /* "K=V", NULL at the end */
+	uint64_t oom_kills, pids_refused;
+};
+void sandbox_view(const struct sandbox *sb, struct sandbox_view *ret);
+/* The agent's channels; NULL unless running. */
+struct guest *sandbox_guest(const struct sandbox *sb);
+struct sandbox *sandbox_ref(struct sandbox *sb);
+struct sandbox *sandbox_unref(struct sandbox *sb);
+
+/* ---- registry ---- */
+struct sandboxes_conf {
+	struct loop *loop;
+	struct store *store;
+	const struct templates *templates;
+	const struct vmm_driver *driver;
+	struct vmm *vmm;
+	unsigned max_sandboxes;	     /* all together, pooled ones too */
+	unsigned create_parallel;    /* boots at the same time; 0 = number of processors */
+	bool pool;		     /* keep pools filled */
+};
+struct sandboxes *sandboxes_new(const struct sandboxes_conf *c, struct err *reterr);
+struct sandboxes *sandboxes_free(struct sandboxes *s);
+/* Load rows, adopt what lives, remove what nobody owns, then start filling pools. Once, before listening. */
+void sandboxes_recover(struct sandboxes *s, void (*done)(const struct err *err, void *arg), void *arg);
+/* Stop: kill everything when kill is set (pool members always), else leave running ones to the next start. */
+void sandboxes_shutdown(struct sandboxes *s, bool kill, void (*done)(void *arg), void *arg);
+
+struct sandbox_params {
+	const char *template_ref;
+	const char *team_id;
+	unsigned team_limit;	 /* most running sandboxes of the team; 0 = none */
+	unsigned timeout_s;	 /* 0 = the template's default */
+	bool secure;
+	bool internet;		 /* and the template allows it */
+	bool allow_public_traffic;
+	const char *const *metadata; /* key, value, ..., NULL; copied */
+	const char *const *env;	     /* "K=V", ..., NULL; copied */
+};
+typedef void sandbox_create_fn(const struct err *err, struct sandbox *sb, void *arg);
+struct sandbox_create; /* handle of a create in progress */
+/* From the pool when one waits there, else by a boot. done borrows sb. */
+struct sandbox_create *sandbox_create(struct sandboxes *s, const struct sandbox_params *p,
+    sandbox_create_fn *done, void *arg);
+/* The caller is gone: done is not called; a sandbox that still comes up is removed. */
+void sandbox_create_cancel(struct sandbox_create *c);
+
+/* Only running and stopping ones have an owner; NULL when unknown. */
+struct sandbox *sandboxes_find(const struct sandboxes *s, const char *id);
+typedef void sandbox_fn(const struct err *err, void *arg);
+/* Works from every state, is idempotent: done when nothing is left of it. done may be NULL. */
+void sandbox_kill(struct sandbox *sb, enum sandbox_end why, sandbox_fn *done, void *arg);
+/* end_at := now + s (only_extend: never earlier than now). The template's max applies: -ERANGE. */
+int sandbox_set_timeout(struct sandbox *sb, unsigned s, bool only_extend, struct err *reterr);
+void sandbox_usage(struct sandbox *sb,
+    void (*done)(const struct err *err, const struct vmm_usage *u, void *arg), void *arg);
+
+/* Newest first (then id ascending), running ones of the team. before: continue after this
+ * (started_ns, id); NULL from the start. Returns how many were put into out (borrowed). */
+struct sandbox_cursor {
+	int64_t started_ns;
+	char id[ID_SANDBOX_LEN + 1];
+};
+struct sandbox_filter {
+	const char *team_id;
+	const char *const *metadata; /* all pairs must match; NULL = any */
+	int64_t started_after_ns;    /* inclusive; 0 = any */
+	const struct template *tmpl; /* NULL = any */
+	bool ascending;
+	const struct sandbox_cursor *after;
+};
+size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f, struct sandbox **out,
+    size_t max, bool *ret_more);
+size_t sandboxes_count(const struct sandboxes *s, const char *team_id);
+/* Idle members of the template's pool. */
+size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t);
+
+/* ---- events ---- */
+enum sandbox_event_kind {
+	SANDBOX_EVENT_CREATED,
+	SANDBOX_EVENT_TIMEOUT_CHANGED,
+	SANDBOX_EVENT_OOM,
+	SANDBOX_EVENT_PIDS_LIMIT,
+	SANDBOX_EVENT_ENDED, /* view->end says why */
+};
+struct sandbox_sub;
+typedef void sandbox_event_fn(enum sandbox_event_kind kind, struct sandbox *sb, void *arg);
+/* team_id NULL = all. Called from the loop. */
+struct sandbox_sub *sandboxes_subscribe(struct sandboxes *s, const char *team_id, sandbox_event_fn *fn,
+    void *arg);
+void sandboxes_unsubscribe(struct sandbox_sub *sub);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Drivers: how a sandbox is made and ended. A driver is a const table; what it cannot do is absent from
+ * its capability bits. Drivers do not know sandboxes, HTTP or the store; they talk to the launcher.
+ *
+ * Every call that takes a callback answers exactly once, from a later loop turn.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+
+struct launcher;
+struct loop;
+struct template;
+struct vmm;	 /* one driver, opened */
+struct vmm_inst; /* one running sandbox of it */
+
+#define VMM_CAP_PAUSE 1u
+#define VMM_CAP_SNAPSHOT 2u
+#define VMM_CAP_FORK 4u
+#define VMM_CAP_OWN_KERNEL 8u
+#define VMM_CAP_HOST_BASE 16u /* template base "host" */
+
+struct vmm_spec {
+	char id[ID_SANDBOX_LEN + 1];
+	const struct template *tmpl; /* outlives the instance */
+	uint64_t memory_bytes;
+	uint64_t disk_bytes;
+	unsigned cpu_milli; /* 1000 = one core */
+	unsigned max_pids;
+	bool internet;
+};
+
+enum vmm_end {		  /* why an instance ended or complained */
+	VMM_END_KILLED,	  /* we destroyed it */
+	VMM_END_EXITED,	  /* the agent (PID 1) exited or crashed: value = wait status */
+	VMM_EVENT_OOM,	  /* value = out-of-memory kills so far; the instance goes on */
+	VMM_EVENT_PIDS,	  /* value = forks refused by the process limit so far; it goes on */
+};
+
+typedef void vmm_event_fn(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg);
+
+struct vmm_usage {
+	uint64_t memory_bytes, memory_limit, cpu_usec, disk_bytes, disk_limit;
+	unsigned pids;
+};
+
+struct vmm_driver {
+	const char *name;      /* "namespace" */
+	const char *isolation; /* "namespace", "microvm", "microvm-emulated" */
+	unsigned caps;
+	int (*open)(struct loop *l, struct launcher *la, struct vmm **ret, struct err *reterr);
+	struct vmm *(*close)(struct vmm *v);
+	/* Prove by a real test start that the driver works on this machine. */
+	void (*probe)(struct vmm *v, void (*done)(const struct err *err, void *arg), void *arg);
+	/* Make what the template needs on disk; idempotent; may take seconds. */
+	void (*prepare)(struct vmm *v, const struct template *t,
+	    void (*done)(const struct err *err, void *arg), void *arg);
+	/* err->code 0 and inst, or inst NULL and nothing left behind. */
+	void (*create)(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event, void *event_arg,
+	    void (*done)(const struct err *err, struct vmm_inst *inst, void *arg), void *arg);
+	/* Take over one that survived a restart of the daemon; -ENOENT when it is dead. */
+	void (*adopt)(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event, void *event_arg,
+	    void (*done)(const struct err *err, struct vmm_inst *inst, void *arg), void *arg);
+	/* Remove every instance whose id keep() does not claim. */
+	void (*sweep)(struct vmm *v, bool (*keep)(const char *id, void *arg), void *keep_arg,
+	    void (*done)(const struct err *err, unsigned removed, void *arg), void *arg);
+	/* Kill and remove everything; works in every state and never fails for good: retried inside. inst
+	 * is invalid once done is called. */
+	void (*destroy)(struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg);
+	/* Change the network policy of a pooled instance at hand-out (optional capability). */
+	void (*set_internet)(struct vmm_inst *inst, bool on,
+	    void (*done)(const struct err *err, void *arg), void *arg);
+	void (*usage)(struct vmm_inst *inst,
+	    void (*done)(const struct err *err, const struct vmm_usage *u, void *arg), void *arg);
+	/* Unix socket paths of the agent's two channels; valid as long as inst. */
+	const char *(*control_path)(const struct vmm_inst *inst);
+	const char *(*data_path)(const struct vmm_inst *inst);
+};
+
+extern const struct vmm_driver vmm_namespace_driver;
+/* All compiled-in drivers, strongest first, NULL at the end. */
+extern const struct vmm_driver *const vmm_drivers[];
