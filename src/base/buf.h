@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Byte queue: append at the end, consume at the front, contiguous in memory. Zero value is valid and
- * empty. Pointers from buf_data() live until the next call that changes the buffer.
+ * Byte queue: append at the end, consume at the front, contiguous in memory. Zero value is valid
+ * and empty. Pointers from buf_data() live until the next call that changes the buffer.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,7 +14,10 @@ struct buf {
 	size_t start, end, cap;
 };
 
-#define BUF_INIT { 0 }
+#define BUF_INIT  \
+	{         \
+		0 \
+	}
 
 static inline size_t buf_len(const struct buf *b)
 {
@@ -25,11 +28,11 @@ static inline unsigned char *buf_data(const struct buf *b)
 	return b->mem ? b->mem + b->start : NULL;
 }
 
-void buf_fini(struct buf *b);	/* frees; leaves a valid empty buffer */
-void buf_reset(struct buf *b);	/* empties, keeps memory up to 64 KiB */
+void buf_fini(struct buf *b);  /* frees; leaves a valid empty buffer */
+void buf_reset(struct buf *b); /* empties, keeps memory up to 64 KiB */
 /* All of these: 0 or -ENOMEM with the buffer unchanged. */
 int buf_reserve(struct buf *b, size_t n, void **ret_space); /* n writable bytes at the end */
-void buf_commit(struct buf *b, size_t n);		    /* n of the reserved bytes were filled */
+void buf_commit(struct buf *b, size_t n); /* n of the reserved bytes were filled */
 int buf_append(struct buf *b, const void *p, size_t n);
 int buf_append_str(struct buf *b, const char *s);
 int buf_append_byte(struct buf *b, unsigned char c);

@@ -8,7 +8,8 @@ uint64_t clock_mono_us(void);
 int64_t clock_real_ns(void); /* since 1970-01-01 UTC */
 int64_t clock_real_ms(void);
 
-/* RFC 3339 in UTC with millisecond (9 == 0) or nanosecond precision, e.g. 2026-11-21T04:57:00.123Z */
+/* RFC 3339 in UTC with millisecond (9 == 0) or nanosecond precision, e.g. 2026-11-21T04:57:00.123Z
+ */
 #define CLOCK_RFC3339_MAX 36
 char *clock_rfc3339(int64_t real_ns, char dst[CLOCK_RFC3339_MAX]);
 /* Parse RFC 3339: 0 or -EINVAL. */

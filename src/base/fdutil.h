@@ -12,7 +12,12 @@ static inline void fd_close_p(int *fd)
 	fd_close(*fd);
 }
 #define CLEAN_FD __attribute__((cleanup(fd_close_p)))
-#define TAKE_FD(fd) ({ int taken_ = (fd); (fd) = -1; taken_; })
+#define TAKE_FD(fd)                \
+	({                         \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
+	})
 
 int fd_set_nonblock(int fd);
 int fd_set_cloexec(int fd, int on);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Strict reading of JSON objects on top of jansson: bounded size and depth, duplicate keys refused, and
- * errors that name the field and what was expected ("timeout: expected an integer from 1 to 86400").
- * Getters return 0 (found), 1 (absent or null; *ret unchanged), or -EINVAL with reterr filled.
+ * Strict reading of JSON objects on top of jansson: bounded size and depth, duplicate keys refused,
+ * and errors that name the field and what was expected ("timeout: expected an integer from 1 to
+ * 86400"). Getters return 0 (found), 1 (absent or null; *ret unchanged), or -EINVAL with reterr
+ * filled.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -19,13 +20,14 @@ json_t *json_parse_object(const void *p, size_t n, size_t max, bool empty_ok, st
 /* Compact text, ASCII-only when ascii. 0 or -ENOMEM. */
 int json_write(struct buf *dst, const json_t *v, bool ascii);
 
-int json_get_str(const json_t *o, const char *key, size_t max, const char **ret, struct err *reterr);
-int json_get_int(const json_t *o, const char *key, int64_t min, int64_t max, int64_t *ret,
-    struct err *reterr);
+int json_get_str(
+    const json_t *o, const char *key, size_t max, const char **ret, struct err *reterr);
+int json_get_int(
+    const json_t *o, const char *key, int64_t min, int64_t max, int64_t *ret, struct err *reterr);
 int json_get_bool(const json_t *o, const char *key, bool *ret, struct err *reterr);
 int json_get_object(const json_t *o, const char *key, json_t **ret_borrowed, struct err *reterr);
-int json_get_array(const json_t *o, const char *key, size_t max, json_t **ret_borrowed,
-    struct err *reterr);
+int json_get_array(
+    const json_t *o, const char *key, size_t max, json_t **ret_borrowed, struct err *reterr);
 /* An object whose values are all strings, bounded in entries and bytes. */
 int json_get_str_map(const json_t *o, const char *key, size_t max_entries, size_t max_bytes,
     json_t **ret_borrowed, struct err *reterr);

@@ -8,8 +8,11 @@ struct link {
 	struct link *next, *prev;
 };
 
-#define LINK_INIT(l) { &(l), &(l) }
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define LINK_INIT(l)       \
+	{                  \
+		&(l), &(l) \
+	}
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void link_init(struct link *l)
 {
@@ -60,6 +63,6 @@ static inline struct link *list_pop_front(struct link *head)
 }
 #define LIST_EACH(it, head) for (struct link *it = (head)->next; it != (head); it = it->next)
 /* The body may remove and free the current one. */
-#define LIST_EACH_SAFE(it, head) \
+#define LIST_EACH_SAFE(it, head)                                                   \
 	for (struct link *it = (head)->next, *it##_next_ = it->next; it != (head); \
-	    it = it##_next_, it##_next_ = it->next)
+	     it = it##_next_, it##_next_ = it->next)

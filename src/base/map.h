@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Hash map from byte strings to pointers. Keys are copied. Seeded per process against crafted keys. */
+/* Hash map from byte strings to pointers. Keys are copied. Seeded per process against crafted keys.
+ */
 #include <stddef.h>
 
 struct map;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Allocation. Failure is returned (NULL), never fatal. Tests make the n-th allocation of the calling
- * thread fail with mem_fail_after(); everything that allocates goes through here for that reason.
+ * Allocation. Failure is returned (NULL), never fatal. Tests make the n-th allocation of the
+ * calling thread fail with mem_fail_after(); everything that allocates goes through here for that
+ * reason.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,10 +13,10 @@ void *mem_zalloc(size_t n);	       /* zeroed */
 void *mem_calloc(size_t n, size_t sz); /* zeroed, overflow checked */
 void *mem_realloc(void *p, size_t n);
 void *mem_dup(const void *p, size_t n);
-char *mem_strdup(const char *s);		 /* NULL in, NULL out */
-char *mem_strndup(const char *s, size_t n);	 /* always terminated */
+char *mem_strdup(const char *s);	    /* NULL in, NULL out */
+char *mem_strndup(const char *s, size_t n); /* always terminated */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void *mem_free(void *p);			 /* always returns NULL */
+void *mem_free(void *p); /* always returns NULL */
 
 /* Replace *p by a copy of s (NULL allowed). 0 or -ENOMEM, then *p is unchanged. */
 int mem_set_str(char **p, const char *s);
@@ -31,4 +32,9 @@ static inline void mem_free_p(void *pp)
 }
 #define CLEAN_FREE __attribute__((cleanup(mem_free_p)))
 /* Hand over an owned pointer: value = TAKE(local); the local becomes NULL. */
-#define TAKE(p) ({ __typeof__(p) taken_ = (p); (p) = NULL; taken_; })
+#define TAKE(p)                             \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
+	})

@@ -7,12 +7,12 @@
 
 struct buf;
 
-bool str_eq(const char *a, const char *b);	/* NULL equals only NULL */
-bool str_ieq(const char *a, const char *b);	/* ASCII case ignored */
-bool str_empty(const char *s);			/* NULL or "" */
+bool str_eq(const char *a, const char *b);		  /* NULL equals only NULL */
+bool str_ieq(const char *a, const char *b);		  /* ASCII case ignored */
+bool str_empty(const char *s);				  /* NULL or "" */
 const char *str_after(const char *s, const char *prefix); /* rest behind prefix, or NULL */
 bool str_ends(const char *s, const char *suffix);
-char *str_lower(char *s);			/* in place, ASCII; returns s */
+char *str_lower(char *s); /* in place, ASCII; returns s */
 bool str_utf8_valid(const void *p, size_t n);
 /* True when every byte is in the set. */
 bool str_only(const char *s, const char *set);
@@ -24,9 +24,10 @@ int str_i64(const char *s, int64_t min, int64_t max, int64_t *ret);
 /* Equal-time comparison for secrets of known length. */
 bool str_ct_eq(const void *a, size_t an, const void *b, size_t bn);
 
-void str_hex(const void *p, size_t n, char *dst);	/* dst has 2n+1 bytes, lower case */
-int str_unhex(const char *s, void *dst, size_t n);	/* exactly 2n digits, or -EINVAL */
-/* Standard base64. Decoding accepts both alphabets and missing padding; -EINVAL on anything else. */
+void str_hex(const void *p, size_t n, char *dst);  /* dst has 2n+1 bytes, lower case */
+int str_unhex(const char *s, void *dst, size_t n); /* exactly 2n digits, or -EINVAL */
+/* Standard base64. Decoding accepts both alphabets and missing padding; -EINVAL on anything else.
+ */
 int str_base64(struct buf *dst, const void *p, size_t n, bool pad);
 int str_unbase64(struct buf *dst, const char *s, size_t n);
 /* Percent decoding; plus_is_space for form data. -EINVAL on a bad escape or an encoded NUL. */

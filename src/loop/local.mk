@@ -1,1 +1,5 @@
-# src/loop
+noinst_LIBRARIES += libloop.a
+libloop_a_SOURCES = \
+	src/loop/loop.c src/loop/loop.h \
+	src/loop/op.c src/loop/op.h \
+	src/loop/work.c src/loop/work.h

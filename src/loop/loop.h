@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The event loop, the only user of libevent. Everything here belongs to the thread that runs the loop,
- * except loop_post(). Callbacks run from loop_run() only, never from inside a call below.
+ * The event loop, the only user of libevent. Everything here belongs to the thread that runs the
+ * loop, except loop_post(). Callbacks run from loop_run() only, never from inside a call below.
  *
  * Sources (io, timer, defer, signal, child) are embedded by value in their owner: zeroed memory is
- * valid, *_init() before use, *_fini() before the memory goes; *_fini() accepts zeroed memory and may
- * be called from the source's own callback, after which the callback must not touch the source.
+ * valid, *_init() before use, *_fini() before the memory goes; *_fini() accepts zeroed memory and
+ * may be called from the source's own callback, after which the callback must not touch the source.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,8 +49,8 @@ struct loop_timer {
 	bool live, armed;
 	_Alignas(16) unsigned char ev[128];
 };
-void loop_timer_init(struct loop_timer *t, struct loop *l,
-    void (*cb)(struct loop_timer *t, void *arg), void *arg);
+void loop_timer_init(
+    struct loop_timer *t, struct loop *l, void (*cb)(struct loop_timer *t, void *arg), void *arg);
 void loop_timer_set(struct loop_timer *t, uint64_t ms); /* replaces an earlier one */
 void loop_timer_cancel(struct loop_timer *t);
 bool loop_timer_is_armed(const struct loop_timer *t);
@@ -64,8 +64,8 @@ struct loop_defer {
 	bool live, armed;
 	_Alignas(16) unsigned char ev[128];
 };
-void loop_defer_init(struct loop_defer *d, struct loop *l,
-    void (*cb)(struct loop_defer *d, void *arg), void *arg);
+void loop_defer_init(
+    struct loop_defer *d, struct loop *l, void (*cb)(struct loop_defer *d, void *arg), void *arg);
 void loop_defer_set(struct loop_defer *d); /* idempotent while pending */
 void loop_defer_cancel(struct loop_defer *d);
 void loop_defer_fini(struct loop_defer *d);

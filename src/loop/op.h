@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Step engine: an operation is a const table of steps, run one after the other with undo in reverse.
+ * Step engine: an operation is a const table of steps, run one after the other with undo in
+ * reverse.
  *
- * begin returns OP_NEXT (done), OP_WAIT (exactly one completion is registered and will call op_wake())
- * or -errno. After a failure, a limit that ran out or op_cancel(), undo of the failing step and of all
- * before it is run in reverse order; undo must accept a half-made thing, may wait too, and its own
- * failure is logged but does not change the result. The first error wins.
+ * begin returns OP_NEXT (done), OP_WAIT (exactly one completion is registered and will call
+ * op_wake()) or -errno. After a failure, a limit that ran out or op_cancel(), undo of the failing
+ * step and of all before it is run in reverse order; undo must accept a half-made thing, may wait
+ * too, and its own failure is logged but does not change the result. The first error wins.
  *
- * Only the engine moves the cursor. A completion never runs inside the begin that started it (asserted).
- * done() is called from a fresh loop turn, once, and may free the operation.
- * cancel, if given, is called once when a WAIT is cut short, so that the step can drop its registration;
- * a completion that arrives later must be matched by op_slot() and is ignored if the slot is stale.
+ * Only the engine moves the cursor. A completion never runs inside the begin that started it
+ * (asserted). done() is called from a fresh loop turn, once, and may free the operation. cancel, if
+ * given, is called once when a WAIT is cut short, so that the step can drop its registration; a
+ * completion that arrives later must be matched by op_slot() and is ignored if the slot is stale.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,8 +42,8 @@ struct op_table {
 struct op {
 	const struct op_table *table;
 	struct loop *loop;
-	void *owner;			/* what the steps work on */
-	void (*done)(struct op *op);	/* result in op->err.code: 0 or the first -errno */
+	void *owner;		     /* what the steps work on */
+	void (*done)(struct op *op); /* result in op->err.code: 0 or the first -errno */
 	struct err err;
 	/* engine's own */
 	int at;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Thread pool for calls that have no asynchronous form (SQLite commit, hashing, getaddrinfo). A job is
- * owned by the pool from work_submit() until done() was called on the loop; jobs of one lane run one
- * after the other in the order of submission, lanes run in parallel.
+ * Thread pool for calls that have no asynchronous form (SQLite commit, hashing, getaddrinfo). A job
+ * is owned by the pool from work_submit() until done() was called on the loop; jobs of one lane run
+ * one after the other in the order of submission, lanes run in parallel.
  */
 struct loop;
 struct work;

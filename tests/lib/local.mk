@@ -1,1 +1,3 @@
-# tests/lib
+# Shared by all tests: "lib/test.h" and the fakes.
+TEST_CPPFLAGS = -I$(top_srcdir)/tests
+EXTRA_DIST += tests/lib/test.h

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct err *err, int code, const char *fmt, ...)
+{
+	if (!err || err->code)
+		return code;
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	err->code = code;
+	return code;
+}
+
+void err_prefix(struct err *err, const char *fmt, ...)
+{
+	if (!err || !err->code)
+		return;
+	struct err old = *err;
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		n = 0;
+	if ((size_t)n < sizeof(err->text))
+		(void)snprintf(
+		    err->text + n, sizeof(err->text) - (size_t)n, ": %s", err_text(&old));
+}
+
+void err_reset(struct err *err)
+{
+	if (err) {
+		err->code = 0;
+		err->text[0] = '\0';
+	}
+}
+
+const char *err_name(int code)
+{
+	const char *s = strerrordesc_np(code < 0 ? -code : code);
+	return s ? s : "unknown error";
+}
+
+const char *err_text(const struct err *err)
+{
+	return err->text[0] ? err->text : err_name(err->code);
+}
