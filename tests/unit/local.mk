@@ -1,3 +1,5 @@
 # tests/unit
 include tests/unit/base/local.mk
 include tests/unit/loop/local.mk
+include tests/unit/io/local.mk
+include tests/unit/wire_rpc/local.mk
