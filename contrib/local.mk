@@ -1,1 +1,23 @@
-# contrib
+# Lint runs as part of "make check".
+AM_TESTS_ENVIRONMENT = top_srcdir='$(top_srcdir)'; export top_srcdir; \
+	top_builddir='$(top_builddir)'; export top_builddir; CC='$(CC)'; export CC;
+LINT = \
+	contrib/checks/layers \
+	contrib/checks/shape \
+	contrib/checks/headers \
+	contrib/checks/format
+TESTS += $(LINT)
+EXTRA_DIST += $(LINT) contrib/checks/shape.allow contrib/docs/HACKING.md \
+	contrib/quickstart contrib/check contrib/serve contrib/packages contrib/build
+lint: $(LINT)
+	@for c in $(LINT); do top_srcdir='$(top_srcdir)' $(top_srcdir)/$$c || exit 1; done
+.PHONY: lint
+
+webdir = $(pkgdatadir)/web
+dist_web_DATA = \
+	contrib/web/app.css \
+	contrib/web/app.js \
+	contrib/web/frame.css \
+	contrib/web/icon.svg \
+	contrib/web/index.html \
+	contrib/web/rpc.js

@@ -94,28 +94,36 @@ static int parse_zone(const char *s, int *ret_seconds)
 	return 0;
 }
 
+/* "2026-11-21T04:57:00", exactly 19 bytes; the year is one whose nanoseconds fit 64 bits. */
+static int parse_date_time(const char *s, struct tm *tm)
+{
+	int used = 0;
+	char sep;
+	if (sscanf(s, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &tm->tm_year, &tm->tm_mon, &tm->tm_mday, &sep,
+		&tm->tm_hour, &tm->tm_min, &tm->tm_sec, &used) != 7 ||
+	    used != 19 || !strchr("Tt ", sep))
+		return -EINVAL;
+	if (tm->tm_year < 1700 || tm->tm_year > 2250 || tm->tm_mon < 1 || tm->tm_mon > 12 ||
+	    tm->tm_mday < 1 || tm->tm_mday > 31)
+		return -EINVAL;
+	if (tm->tm_hour < 0 || tm->tm_hour > 23 || tm->tm_min < 0 || tm->tm_min > 59 ||
+	    tm->tm_sec < 0 || tm->tm_sec > 60)
+		return -EINVAL;
+	tm->tm_year -= 1900;
+	tm->tm_mon -= 1;
+	return 0;
+}
+
 int clock_parse_rfc3339(const char *s, int64_t *ret_ns)
 {
 	struct tm tm = { 0 };
-	int used = 0, zone;
 	int64_t ns;
-	char sep;
-	if (sscanf(s, "%4d-%2d-%2d%c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &sep,
-		&tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 7 ||
-	    used != 19 || (sep != 'T' && sep != 't' && sep != ' '))
+	int zone;
+	if (parse_date_time(s, &tm) < 0)
 		return -EINVAL;
-	if (tm.tm_year < 1 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
-	    tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 ||
-	    tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
-		return -EINVAL;
-	s += used;
+	s += 19;
 	if (parse_fraction(&s, &ns) < 0 || parse_zone(s, &zone) < 0)
 		return -EINVAL;
-	/* What a 64-bit count of nanoseconds can hold with room to spare. */
-	if (tm.tm_year < 1700 || tm.tm_year > 2250)
-		return -EINVAL;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
 	*ret_ns = ((int64_t)timegm(&tm) - zone) * 1000000000 + ns;
 	return 0;
 }

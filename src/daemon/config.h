@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Configuration of sandglassd: /etc/sandglass/sandglass.yaml. Every key has a default, an unknown
+ * key is an error that names its line. sandglass.yaml(5) in contrib/docs describes each key.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+
+struct err;
+
+enum config_driver {
+	CONFIG_DRIVER_AUTO,
+	CONFIG_DRIVER_FIRECRACKER,
+	CONFIG_DRIVER_QEMU,
+	CONFIG_DRIVER_NAMESPACE
+};
+enum config_isolation {
+	CONFIG_ISOLATION_NAMESPACE,
+	CONFIG_ISOLATION_EMULATED,
+	CONFIG_ISOLATION_MICROVM
+};
+
+struct config {
+	char *listen;			 /* cleartext ADDR:PORT; "" = none */
+	char *tls_listen;		 /* TLS ADDR:PORT; "" = none */
+	char *tls_certificate, *tls_key; /* PEM files */
+	char *state_dir, *runtime_dir;
+	char *template_dir, *web_dir;
+	char *agent, *launcher; /* programs; "" = beside ours */
+	char *user;		/* runs as this user when started as root */
+	char *domain;		/* "" = sandboxes are named by headers only */
+	int driver;		/* enum config_driver */
+	int min_isolation;	/* enum config_isolation */
+	unsigned max_sandboxes, max_per_team, max_connections;
+	bool pool;
+	bool kill_on_stop;
+	char *network_cidr; /* "" = chosen */
+	char **network_dns; /* NULL = the host's */
+	int log_level;	    /* enum log_level */
+};
+
+/* path NULL = all defaults. 0 or -errno with reterr. config_fini() is safe either way. */
+int config_load(struct config *c, const char *path, struct err *reterr);
+/* After command line overrides: checks what only holds together. */
+int config_check(const struct config *c, struct err *reterr);
+void config_fini(struct config *c);
