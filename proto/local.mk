@@ -4,9 +4,13 @@ PROTO_FILES = \
 	proto/sandglass/v1/code_interpreter.proto \
 	proto/grpc/health/v1/health.proto \
 	proto/grpc/reflection/v1/reflection.proto
-PROTO_WELL_KNOWN = timestamp struct duration empty
+PROTO_WELL_KNOWN_C = \
+	proto/google/protobuf/duration.pb-c.c \
+	proto/google/protobuf/empty.pb-c.c \
+	proto/google/protobuf/struct.pb-c.c \
+	proto/google/protobuf/timestamp.pb-c.c
 
-PROTO_C = $(PROTO_FILES:.proto=.pb-c.c) $(PROTO_WELL_KNOWN:%=proto/google/protobuf/%.pb-c.c)
+PROTO_C = $(PROTO_FILES:.proto=.pb-c.c) $(PROTO_WELL_KNOWN_C)
 PROTO_H = $(PROTO_C:.c=.h)
 
 EXTRA_DIST += $(PROTO_FILES)
@@ -18,11 +22,11 @@ $(PROTO_FILES:.proto=.pb-c.c): %.pb-c.c: %.proto
 	$(AM_V_GEN)$(PROTOC_C) -I$(top_srcdir)/proto -I$(PROTO_INCLUDE) --c_out=proto $<
 $(PROTO_FILES:.proto=.pb-c.h): %.h: %.c
 	@:
-$(PROTO_WELL_KNOWN:%=proto/google/protobuf/%.pb-c.c):
+$(PROTO_WELL_KNOWN_C):
 	@$(MKDIR_P) proto
 	$(AM_V_GEN)$(PROTOC_C) -I$(PROTO_INCLUDE) --c_out=proto \
 	    google/protobuf/$$(basename $@ .pb-c.c).proto
-$(PROTO_WELL_KNOWN:%=proto/google/protobuf/%.pb-c.h): %.h: %.c
+$(PROTO_WELL_KNOWN_C:.c=.h): %.h: %.c
 	@:
 proto/descriptors.fds: $(PROTO_FILES)
 	@$(MKDIR_P) proto
