@@ -1,1 +1,16 @@
-# src/wire
+noinst_LIBRARIES += libwire.a
+libwire_a_SOURCES =
+libwire_a_SOURCES += src/wire/http.h
+libwire_a_SOURCES += src/wire/pbwire.c
+libwire_a_SOURCES += src/wire/pbwire.h
+libwire_a_SOURCES += src/wire/pjson.h
+libwire_a_SOURCES += src/wire/pjson_decode.c
+libwire_a_SOURCES += src/wire/pjson_desc.c
+libwire_a_SOURCES += src/wire/pjson_encode.c
+libwire_a_SOURCES += src/wire/pjson_internal.h
+libwire_a_SOURCES += src/wire/pjson_number.c
+libwire_a_SOURCES += src/wire/pjson_number.h
+libwire_a_SOURCES += src/wire/pjson_time.c
+libwire_a_SOURCES += src/wire/rpc_codes.c
+libwire_a_SOURCES += src/wire/rpc_frame.c
+libwire_a_SOURCES += src/wire/rpcwire.h

@@ -44,7 +44,7 @@ enum rpc_code rpc_code_from_http(int status);	 /* gRPC's and Connect's inverse f
  * 0 or -EINVAL. */
 int rpc_parse_grpc_timeout(const char *s, uint64_t *ret_ms);
 int rpc_parse_connect_timeout(const char *s, uint64_t *ret_ms);
-/* grpc-message percent encoding. */
+/* grpc-message percent encoding: 0 or -ENOMEM. */
 int rpc_encode_message(struct buf *dst, const char *text);
 
 /* ---- envelopes: flags byte, 32-bit big-endian length, payload ---- */
@@ -69,4 +69,5 @@ int rpc_deframer_next(struct rpc_deframer *d, uint8_t *ret_flags, const void **r
 /* Bytes of an incomplete message are left (the stream was truncated). */
 bool rpc_deframer_partial(const struct rpc_deframer *d);
 
+/* Append one message: 0, -ENOMEM, -EMSGSIZE (more than its length field can say). */
 int rpc_frame(struct buf *dst, uint8_t flags, const void *p, size_t n, bool text);
