@@ -1,1 +1,4 @@
-# templates
+templatesdir = $(pkgdatadir)/templates
+dist_templates_DATA = \
+	templates/base.yaml \
+	templates/code-interpreter-v1.yaml

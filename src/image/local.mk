@@ -1,1 +1,12 @@
 # src/image
+noinst_LIBRARIES += libimage.a
+libimage_a_SOURCES = \
+	src/image/template.c \
+	src/image/template.h \
+	src/image/templates.c \
+	src/image/yaml.h \
+	src/image/yaml_doc.c \
+	src/image/yaml_doc.h \
+	src/image/yaml_read.c \
+	src/image/yaml_value.c \
+	src/image/yaml_value.h

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Templates: what a sandbox contains, read from templates/NAME.yaml (strict: an unknown key, a wrong type
- * or a value out of range is an error "file:line: key: what was expected").
+ * Templates: what a sandbox contains, read from templates/NAME.yaml (strict: an unknown key, a
+ * wrong type or a value out of range is an error "file:line: key: what was expected").
  *
  *   name: code-interpreter-v1      ^[a-z0-9][a-z0-9-_]{0,62}$, required
  *   aliases: [code-interpreter]
@@ -11,11 +11,10 @@
  *   user: user                     default user of processes and files
  *   workdir: /home/user
  *   env: {KEY: value}
- *   kernels: [python]              languages whose kernel is started ahead; the first is the default
- *   resources: {cpus: 2, memory: 1GiB, disk: 2GiB, pids: 512}
- *   network: {internet: true}
- *   pool: {size: 2, max: 20}       idle sandboxes kept ready; most that may exist while refilling
- *   timeout: {default: 300, max: 86400}   seconds
+ *   kernels: [python]              languages whose kernel is started ahead; the first is the
+ * default resources: {cpus: 2, memory: 1GiB, disk: 2GiB, pids: 512} network: {internet: true} pool:
+ * {size: 2, max: 20}       idle sandboxes kept ready; most that may exist while refilling timeout:
+ * {default: 300, max: 86400}   seconds
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,16 +24,17 @@ struct err;
 
 #define TEMPLATE_NAME_MAX 63
 
-struct template {
+struct template
+{
 	char name[TEMPLATE_NAME_MAX + 1];
-	char id[21]; /* stable: 20 characters of [a-z0-9] derived from the name */
+	char id[21];   /* stable: 20 characters of [a-z0-9] derived from the name */
 	char hash[65]; /* hex SHA-256 of the normalised content */
 	char *description;
 	char **aliases; /* NULL at the end; may be NULL itself */
 	char *base;	/* "host" */
 	char *user, *workdir;
-	char **env;	/* "K=V", NULL at the end */
-	char **kernels; /* NULL at the end */
+	char **env;	/* "K=V", NULL at the end; never NULL itself */
+	char **kernels; /* NULL at the end; never NULL itself */
 	unsigned cpu_milli, max_pids;
 	uint64_t memory_bytes, disk_bytes;
 	bool internet;
@@ -44,8 +44,14 @@ struct template {
 };
 
 struct templates;
+struct yaml_node;
 
-/* Every *.yaml of the directory; names and aliases must be unique. NULL and reterr on the first error. */
+/* One template from the root of its document; NULL and reterr. */
+struct template *template_read(const struct yaml_node *root, struct err *reterr);
+struct template *template_free(struct template *t);
+
+/* Every *.yaml of the directory; names and aliases must be unique. NULL and reterr on the first
+ * error. */
 struct templates *templates_load(const char *dir, struct err *reterr);
 struct templates *templates_free(struct templates *ts);
 /* By name, alias or id; "ns/name" and "name:default" are accepted as in E2B. NULL when unknown. */

@@ -3,3 +3,4 @@ include tests/unit/base/local.mk
 include tests/unit/loop/local.mk
 include tests/unit/io/local.mk
 include tests/unit/wire_rpc/local.mk
+include tests/unit/image/local.mk

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "image/template.h"
+#include "image/yaml.h"
+#include "image_tests.h"
+#include "lib/tmpdir.h"
+
+static struct template *read_text(const char *text, struct err *err)
+{
+	struct yaml_doc *d = yaml_doc_parse("t.yaml", text, strlen(text), err);
+	struct template *t = d ? template_read(yaml_doc_root(d), err) : NULL;
+	(void)yaml_doc_free(d);
+	return t;
+}
+
+START_TEST(defaults)
+{
+	struct err err = ERR_INIT;
+	struct template *t = read_text("name: x\n", &err);
+	ck_assert_msg(t != NULL, "%s", err.text);
+	ck_assert_str_eq(t->name, "x");
+	ck_assert_str_eq(t->base, "host");
+	ck_assert_str_eq(t->user, "user");
+	ck_assert_str_eq(t->workdir, "/home/user");
+	ck_assert_str_eq(t->description, "");
+	ck_assert_ptr_null(t->env[0]);
+	ck_assert_ptr_null(t->kernels[0]);
+	ck_assert_uint_eq(t->cpu_milli, 2000);
+	ck_assert_uint_eq(t->memory_bytes, 1u << 30);
+	ck_assert_uint_eq(t->pool_size, 0);
+	ck_assert_uint_eq(t->timeout_default_s, 300);
+	ck_assert(t->internet);
+	(void)template_free(t);
+}
+END_TEST
+
+static const char rich[] = "name: py\n"
+			   "aliases: [python, snake]\n"
+			   "description: text\n"
+			   "base: host\n"
+			   "user: me\n"
+			   "workdir: /srv/work\n"
+			   "env: {A: 1, B: two words}\n"
+			   "kernels: [python, c++]\n"
+			   "resources: {cpus: 0.5, memory: 256MiB, disk: 1GiB, pids: 64}\n"
+			   "network: {internet: false}\n"
+			   "pool: {size: 3, max: 4}\n"
+			   "timeout: {default: 60, max: 600}\n";
+
+START_TEST(every_key)
+{
+	struct err err = ERR_INIT;
+	struct template *t = read_text(rich, &err), *u = read_text("name: py\n", &err);
+	ck_assert_msg(t && u, "%s", err.text);
+	ck_assert_str_eq(t->aliases[1], "snake");
+	ck_assert_str_eq(t->env[1], "B=two words");
+	ck_assert_str_eq(t->kernels[1], "c++");
+	ck_assert_uint_eq(t->cpu_milli, 500);
+	ck_assert_uint_eq(t->memory_bytes, 256u << 20);
+	ck_assert_uint_eq(t->disk_bytes, 1u << 30);
+	ck_assert_uint_eq(t->max_pids, 64);
+	ck_assert(!t->internet);
+	ck_assert_uint_eq(t->pool_size, 3);
+	ck_assert_uint_eq(t->pool_max, 4);
+	ck_assert_uint_eq(t->timeout_max_s, 600);
+	/* the id is the name's, the hash the content's */
+	ck_assert_uint_eq(strlen(t->id), 20);
+	ck_assert_str_eq(t->id, u->id);
+	ck_assert_uint_eq(strlen(t->hash), 64);
+	ck_assert_str_ne(t->hash, u->hash);
+	(void)template_free(t);
+	(void)template_free(u);
+}
+END_TEST
+
+#define NAME_FORM "a name: a lower-case letter or digit, then up to 62 of a-z 0-9 - _"
+
+static const struct {
+	const char *text, *error;
+} bad[] = {
+	{ "", "t.yaml:1: the key \"name\" is missing" },
+	{ "user: x\n", "t.yaml:1: the key \"name\" is missing" },
+	{ "name: -x\n", "t.yaml:1: name: expected " NAME_FORM },
+	{ "name: X\n", "t.yaml:1: name: expected " NAME_FORM },
+	{ "name: a/b\n", "t.yaml:1: name: expected " NAME_FORM },
+	{ "name: ''\n", "t.yaml:1: name: expected " NAME_FORM },
+	{ "name: a234567890123456789012345678901234567890123456789012345678901234\n",
+	    "t.yaml:1: name: expected a text of 0 to 63 bytes" },
+	{ "name: x\naliases: [ok, No]\n", "t.yaml:2: aliases[1]: expected " NAME_FORM },
+	{ "name: x\nbase: debian:bookworm\n", "t.yaml:2: base: expected \"host\"" },
+	{ "name: x\nuser: 0root\n", "t.yaml:2: user: expected a user name" },
+	{ "name: x\nworkdir: home\n", "t.yaml:2: workdir: expected an absolute path without empty, "
+				      "\".\" or \"..\" components" },
+	{ "name: x\nworkdir: /a/../b\n", "t.yaml:2: workdir: expected an absolute path without "
+					 "empty, \".\" or \"..\" components" },
+	{ "name: x\nworkdir: /a//b\n", "t.yaml:2: workdir: expected an absolute path without "
+				       "empty, \".\" or \"..\" components" },
+	{ "name: x\nenv: {1A: b}\n",
+	    "t.yaml:2: env.1A: expected an environment variable's name as key" },
+	{ "name: x\nenv: {A=B: b}\n",
+	    "t.yaml:2: env.A=B: expected an environment variable's name as key" },
+	{ "name: x\nkernels: python\n", "t.yaml:2: kernels: expected a list" },
+	{ "name: x\nkernels: [Python 3]\n",
+	    "t.yaml:2: kernels[0]: expected a language in lower case, such as python" },
+	{ "name: x\nresources:\n  memry: 1GiB\n",
+	    "t.yaml:3: resources.memry: unknown key; did you mean \"memory\"?" },
+	{ "name: x\nresources:\n  memory: 1GB\n",
+	    "t.yaml:3: resources.memory: expected a size with a unit (B, KiB, MiB, GiB, TiB) from "
+	    "64MiB to 1TiB" },
+	{ "name: x\nresources:\n  cpus: 0\n",
+	    "t.yaml:3: resources.cpus: expected a number from 0.1 to 256 with at most three "
+	    "decimals" },
+	{ "name: x\nresources:\n  pids: 8\n",
+	    "t.yaml:3: resources.pids: expected an integer from 32 to 4194304" },
+	{ "name: x\nnetwork: {internet: on}\n",
+	    "t.yaml:2: network.internet: expected true or false" },
+	{ "name: x\npool: {size: 1001}\n",
+	    "t.yaml:2: pool.size: expected an integer from 0 to 1000" },
+	{ "name: x\npool: {size: 30}\n", "t.yaml:2: pool: size 30 is larger than max 20" },
+	{ "name: x\ntimeout: {default: 0}\n",
+	    "t.yaml:2: timeout.default: expected an integer from 1 to 31536000" },
+	{ "name: x\ntimeout:\n  max: 10\n",
+	    "t.yaml:3: timeout: default 300 is larger than max 10" },
+	{ "name: x\ntiemout: {max: 10}\n",
+	    "t.yaml:2: tiemout: unknown key; did you mean \"timeout\"?" },
+};
+
+START_TEST(errors)
+{
+	struct err err = ERR_INIT;
+	ck_assert_ptr_null(read_text(bad[_i].text, &err));
+	ck_assert_int_eq(err.code, -EINVAL);
+	ck_assert_str_eq(err.text, bad[_i].error);
+}
+END_TEST
+
+START_TEST(a_directory)
+{
+	struct tmpdir dir;
+	struct err err = ERR_INIT;
+	tmpdir_make(&dir);
+	tmpdir_write(&dir, "b.yaml", "name: second\n");
+	tmpdir_write(&dir, "a.yaml", rich);
+	tmpdir_write(&dir, ".hidden.yaml", "bad: 1\n");
+	tmpdir_write(&dir, "notes.txt", "bad: 1\n");
+	struct templates *ts = templates_load(dir.path, &err);
+	ck_assert_msg(ts != NULL, "%s", err.text);
+	ck_assert_uint_eq(templates_count(ts), 2);
+	const struct template *py = templates_at(ts, 0);
+	ck_assert_str_eq(py->name, "py");
+	ck_assert_ptr_null(templates_at(ts, 2));
+	const char *good[] = { "py", "snake", "PY", "py:default", "acme/py", "acme/snake:default",
+		py->id };
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		ck_assert_msg(templates_find(ts, good[i]) == py, "%s", good[i]);
+	const char *unknown[] = { "", "other", "py:v2", "a/b/py", "/py", "py/", "py:", ":default" };
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		ck_assert_msg(!templates_find(ts, unknown[i]), "%s", unknown[i]);
+	ck_assert_ptr_null(templates_find(ts, NULL));
+	(void)templates_free(ts);
+	tmpdir_remove(&dir);
+}
+END_TEST
+
+START_TEST(names_are_unique)
+{
+	static const struct {
+		const char *a, *b, *error;
+	} pairs[] = {
+		{ "name: x\n", "\nname: x\n",
+		    "b.yaml:2: name: \"x\" already stands for template x" },
+		{ "name: x\naliases: [y]\n", "name: z\naliases:\n- w\n- y\n",
+		    "b.yaml:4: aliases[1]: \"y\" already stands for template x" },
+		{ "name: x\n", "name: y\naliases: [y]\n",
+		    "b.yaml:2: aliases[0]: \"y\" is given twice" },
+	};
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		struct tmpdir dir;
+		struct err err = ERR_INIT;
+		tmpdir_make(&dir);
+		tmpdir_write(&dir, "a.yaml", pairs[i].a);
+		tmpdir_write(&dir, "b.yaml", pairs[i].b);
+		ck_assert_ptr_null(templates_load(dir.path, &err));
+		ck_assert_str_eq(err.text + strlen(dir.path) + 1, pairs[i].error);
+		tmpdir_remove(&dir);
+	}
+}
+END_TEST
+
+START_TEST(every_allocation_may_fail)
+{
+	struct tmpdir dir;
+	tmpdir_make(&dir);
+	tmpdir_write(&dir, "a.yaml", rich);
+	struct err err = ERR_INIT;
+	ck_assert_ptr_null(templates_load("/nonexistent", &err));
+	for (long n = 0;; n++) {
+		err_reset(&err);
+		mem_fail_after(n);
+		struct templates *ts = templates_load(dir.path, &err);
+		mem_fail_after(-1);
+		if (ts) {
+			(void)templates_free(ts);
+			break;
+		}
+		ck_assert_int_eq(err.code, -ENOMEM);
+		ck_assert_int_lt(n, 1000);
+	}
+	tmpdir_remove(&dir);
+}
+END_TEST
+
+/* What is shipped must load. */
+START_TEST(shipped_templates)
+{
+	const char *top = getenv("top_srcdir");
+	char path[4096];
+	struct err err = ERR_INIT;
+	(void)snprintf(path, sizeof(path), "%s/templates", top ? top : TOP_SRCDIR);
+	struct templates *ts = templates_load(path, &err);
+	ck_assert_msg(ts != NULL, "%s", err.text);
+	const struct template *ci = templates_find(ts, "code-interpreter");
+	ck_assert_ptr_nonnull(ci);
+	ck_assert_str_eq(ci->name, "code-interpreter-v1");
+	ck_assert_str_eq(ci->kernels[0], "python");
+	ck_assert_ptr_nonnull(templates_find(ts, "base"));
+	(void)templates_free(ts);
+}
+END_TEST
+
+void template_tests(Suite *s)
+{
+	TCase *tc = test_case(s, "template", 20);
+	tcase_add_test(tc, defaults);
+	tcase_add_test(tc, every_key);
+	tcase_add_loop_test(tc, errors, 0, sizeof(bad) / sizeof(bad[0]));
+	tcase_add_test(tc, a_directory);
+	tcase_add_test(tc, names_are_unique);
+	tcase_add_test(tc, every_allocation_may_fail);
+	tcase_add_test(tc, shipped_templates);
+}
