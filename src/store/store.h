@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Durable state in SQLite (WAL). Rows, not policy. All calls answer from the loop; the SQL runs in one
- * worker thread in the order of submission. Opening and migrating block and happen before the loop runs.
+ * Durable state in SQLite (WAL). Rows, not policy. All calls answer from the loop; the SQL runs in
+ * one worker thread in the order of submission. Opening and migrating block and happen before the
+ * loop runs.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,16 +14,20 @@
 struct loop;
 struct store;
 
+/* Creates the file (mode 0600) or opens, checks and migrates it. Another process may have it open
+ * too. */
 struct store *store_open(struct loop *l, const char *path, struct err *reterr);
-struct store *store_close(struct store *s); /* what was submitted is written first */
+/* What was submitted is written first and its callbacks run. */
+struct store *store_close(struct store *s);
 
 /* ---- keys (one file: keys.c) ---- */
 struct store_key {
-	char id[17];	      /* random hex */
-	char team_id[37];     /* uuid */
+	char id[17];	  /* random hex */
+	char team_id[37]; /* uuid */
 	char name[65];
-	char prefix[13];      /* first characters of the key, for people */
-	unsigned char hash[32]; /* SHA-256 of the key: keys are 160 random bits, so no slow hash is needed */
+	char prefix[13]; /* first characters of the key, for people */
+	unsigned char
+	    hash[32]; /* SHA-256 of the key: keys are 160 random bits, so no slow hash is needed */
 	int64_t created_ns, revoked_ns; /* 0 = valid */
 };
 struct store_team {
@@ -48,13 +53,15 @@ struct store_sandbox {
 	char *metadata_json; /* object */
 	char *env_json;	     /* object */
 	bool internet;
-	int state;	     /* enum sandbox_state as number */
+	int state; /* enum sandbox_state as number */
 	int64_t started_ns, end_at_ns;
 };
 void store_sandbox_fini(struct store_sandbox *r);
 int store_load_sandboxes(struct store *s, struct store_sandbox **ret_v, size_t *ret_n,
     struct err *reterr); /* blocking */
 typedef void store_fn(int err, void *arg);
-/* Rows are copied. done may be NULL. */
-void store_put_sandbox(struct store *s, const struct store_sandbox *r, store_fn *done, void *arg);
-void store_del_sandbox(struct store *s, const char *id, store_fn *done, void *arg);
+/* Rows are copied; several that wait become one transaction. done may be NULL; it comes once from a
+ * later loop turn with 0 or -errno. Return 0, or -ENOMEM or -ESHUTDOWN (closing): done does not
+ * come. */
+int store_put_sandbox(struct store *s, const struct store_sandbox *r, store_fn *done, void *arg);
+int store_del_sandbox(struct store *s, const char *id, store_fn *done, void *arg);
