@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/control.h"
+
+#include "base/str.h"
+#include "sandbox/sandbox.h"
+
+struct sandbox *control_find(const struct control *c, const struct auth_team *t, const char *id)
+{
+	struct sandbox_view v;
+	struct sandbox *sb = id_sandbox_valid(id) ? sandboxes_find(c->sandboxes, id) : NULL;
+	if (!sb)
+		return NULL;
+	sandbox_view(sb, &v);
+	return v.state == SANDBOX_RUNNING && str_eq(v.team_id, t->id) ? sb : NULL;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/gateway_answer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "service/reply.h"
+#include "service/route.h"
+#include "wire/http.h"
+
+static const struct {
+	int status;
+	enum rpc_code rpc;
+	const char *text;
+} problems[] = {
+	[GATEWAY_NOT_FOUND] = { 502, RPC_NOT_FOUND, "The sandbox was not found" },
+	[GATEWAY_UNREACHABLE] = { 502, RPC_UNAVAILABLE, "The sandbox was not found" },
+	[GATEWAY_TOKEN_MISSING] = { 403, RPC_PERMISSION_DENIED,
+	    "Sandbox is secured with traffic access token. Token header "
+	    "'e2b-traffic-access-token' is missing" },
+	[GATEWAY_TOKEN_WRONG] = { 403, RPC_PERMISSION_DENIED,
+	    "Sandbox is secured with traffic access token. Provided token in header "
+	    "'e2b-traffic-access-token' is invalid" },
+	[GATEWAY_BUSY] = { 429, RPC_RESOURCE_EXHAUSTED,
+	    "The sandbox has too many concurrent incoming connections" },
+	[GATEWAY_RESERVED] = { 404, RPC_UNIMPLEMENTED,
+	    "This endpoint is reserved for the E2B control plane and is not reachable through the "
+	    "sandbox URL" },
+};
+
+/* ---- who asks ---- */
+static bool contains_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+	for (; text && *text; text++)
+		if (strncasecmp(text, word, n) == 0)
+			return true;
+	return false;
+}
+
+static bool is_browser(const char *agent)
+{
+	static const char *const words[] = { "mozilla", "chrome", "safari", "firefox", "edge",
+		"opera", "msie" };
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (contains_word(agent, words[i]))
+			return true;
+	return false;
+}
+
+bool gateway_wants_page(const struct http_head *request)
+{
+	static const char *const by_script[] = { "cors", "no-cors", "same-origin", "websocket" };
+	const struct http_fields *f = &request->fields;
+	const char *accept = http_fields_get(f, "accept"),
+		   *mode = http_fields_get(f, "sec-fetch-mode");
+	if (!is_browser(http_fields_get(f, "user-agent")))
+		return false;
+	if (str_eq(mode, "navigate"))
+		return true;
+	if (contains_word(accept, "application/json") && !contains_word(accept, "text/html"))
+		return false;
+	for (size_t i = 0; mode && i < sizeof(by_script) / sizeof(by_script[0]); i++)
+		if (str_eq(mode, by_script[i]))
+			return false;
+	return http_fields_get(f, "x-requested-with") == NULL;
+}
+
+/* The request's content type when it is one of gRPC's, else NULL. */
+static const char *grpc_type(const struct http_head *request)
+{
+	const char *type = http_fields_get(&request->fields, "content-type");
+	enum rpc_protocol protocol;
+	enum rpc_codec codec;
+	if (!type || !str_after(type, "application/grpc") ||
+	    rpc_parse_content_type(type, &protocol, &codec) < 0)
+		return NULL;
+	return rpc_content_type(protocol, codec);
+}
+
+/* ---- answers ---- */
+/* Trailers-only, which gRPC-Web takes as well. */
+static void answer_grpc(
+    struct http_stream *st, const char *type, enum rpc_code code, const char *text)
+{
+	struct http_fields f = { 0 };
+	CLEAN_BUF struct buf message = BUF_INIT;
+	int r = rpc_encode_message(&message, text);
+	if (r == 0)
+		r = http_fields_addf(&f, "grpc-status", "%d", (int)code);
+	const char *encoded = buf_cstr(&message);
+	if (r == 0)
+		r = http_fields_add(&f, "grpc-message", encoded ? encoded : "");
+	if (r == 0)
+		reply_send(st, 200, &f, type, NULL, 0);
+	else
+		http_stream_reset(st, HTTP_RESET_INTERNAL);
+	http_fields_fini(&f);
+}
+
+static int append_escaped(struct buf *b, const char *s)
+{
+	int r = 0;
+	for (; r == 0 && *s; s++) {
+		switch (*s) {
+		case '<':
+			r = buf_append_str(b, "&lt;");
+			break;
+		case '>':
+			r = buf_append_str(b, "&gt;");
+			break;
+		case '&':
+			r = buf_append_str(b, "&amp;");
+			break;
+		case '"':
+			r = buf_append_str(b, "&quot;");
+			break;
+		default:
+			r = buf_append_byte(b, (unsigned char)*s);
+		}
+	}
+	return r;
+}
+
+static void answer_page(
+    struct http_stream *st, const struct route *route, int status, const char *text)
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	struct http_fields f = { 0 };
+	int r = buf_printf(&b,
+	    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+	    "<title>%d %s</title></head>\n<body><h1>",
+	    status, http_status_text(status));
+	if (r == 0)
+		r = append_escaped(&b, text);
+	if (r == 0)
+		r = buf_printf(
+		    &b, "</h1>\n<p>Sandbox %s, port %u, host ", route->sandbox_id, route->port);
+	if (r == 0)
+		r = append_escaped(&b, http_stream_peer_head(st)->authority);
+	if (r == 0)
+		r = buf_append_str(&b, ".</p></body></html>\n");
+	if (r == 0)
+		r = http_fields_add(&f, "content-security-policy", "default-src 'none'");
+	if (r == 0)
+		reply_send(st, status, &f, "text/html; charset=utf-8", buf_data(&b), buf_len(&b));
+	else
+		http_stream_reset(st, HTTP_RESET_INTERNAL);
+	http_fields_fini(&f);
+}
+
+static json_t *problem_json(const struct route *route, enum gateway_problem what, int status,
+    const char *text, const char *path, unsigned number)
+{
+	if (what == GATEWAY_RESERVED)
+		return json_pack("{s:s, s:s, s:i}", "message", text, "path", path, "code", status);
+	json_t *v = json_pack(
+	    "{s:s, s:s, s:i}", "sandboxId", route->sandbox_id, "message", text, "code", status);
+	if (v && what == GATEWAY_BUSY &&
+	    json_object_set_new(v, "connectionLimit", json_integer(number)) < 0) {
+		json_decref(v);
+		return NULL;
+	}
+	return v;
+}
+
+void gateway_answer(
+    struct http_stream *st, const struct route *route, enum gateway_problem what, unsigned number)
+{
+	const struct http_head *request = http_stream_peer_head(st);
+	const char *grpc = grpc_type(request);
+	int status = problems[what].status;
+	char text[160], path[256] = "";
+	(void)str_copy(text, sizeof(text), problems[what].text);
+	if (what == GATEWAY_BUSY)
+		(void)snprintf(text, sizeof(text), "%s (limit: %u)", problems[what].text, number);
+	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(request->path, "?"), request->path);
+	if (grpc)
+		answer_grpc(st, grpc, problems[what].rpc, text);
+	else if (gateway_wants_page(request))
+		answer_page(st, route, status, text);
+	else
+		reply_json(st, status, NULL, problem_json(route, what, status, text, path, number));
+}
+
+void gateway_answer_malformed(struct http_stream *st, const char *text)
+{
+	const char *grpc = grpc_type(http_stream_peer_head(st));
+	if (grpc)
+		answer_grpc(st, grpc, RPC_INVALID_ARGUMENT, text);
+	else
+		reply_send(st, 400, NULL, "text/plain; charset=utf-8", text, strlen(text));
+}

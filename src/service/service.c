@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/service.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "rpc/call.h"
+#include "service/control.h"
+#include "service/cors.h"
+#include "service/gateway.h"
+#include "service/reply.h"
+#include "service/rest.h"
+#include "service/sandbox_service.h"
+#include "service/web.h"
+#include "wire/http.h"
+
+struct service {
+	struct control ctl;
+	struct store *store;
+	char *domain, *driver;
+	struct gateway *gateway;
+	struct rpc_router *router;
+	struct sandbox_service *sandbox_service;
+	struct web *web;
+};
+
+/* ---- making ---- */
+static int make_router(struct service *s, const struct service_conf *c)
+{
+	s->sandbox_service = sandbox_service_new(&s->ctl);
+	s->router = rpc_router_new(c->loop);
+	if (!s->sandbox_service || !s->router)
+		return -ENOMEM;
+	rpc_router_set_gate(s->router, sandbox_service_gate, &s->ctl);
+	int r = rpc_router_add(s->router, sandbox_service_rpc(s->sandbox_service));
+	if (r == 0)
+		r = rpc_health_add(s->router);
+	if (r == 0 && c->descriptors)
+		r = rpc_reflection_add(s->router, c->descriptors, c->n_descriptors);
+	return r;
+}
+
+static int make_parts(struct service *s, const struct service_conf *c, struct err *reterr)
+{
+	struct gateway_conf gc = { .sandboxes = c->sandboxes, .max_exchanges = c->max_exchanges };
+	s->domain = mem_strdup(c->domain ? c->domain : "");
+	s->driver = mem_strdup(c->driver ? c->driver : "");
+	if (!s->domain || !s->driver)
+		return -ENOMEM;
+	s->ctl = (struct control){ .loop = c->loop,
+		.sandboxes = c->sandboxes,
+		.templates = c->templates,
+		.auth = c->auth,
+		.driver = s->driver };
+	gc.names = (struct route_names){ .domain = s->domain, .api_hosts = c->api_hosts };
+	s->gateway = gateway_new(&gc);
+	if (!s->gateway)
+		return -ENOMEM;
+	int r = make_router(s, c);
+	if (r == 0 && c->web_dir) {
+		s->web = web_load(c->web_dir, reterr);
+		r = s->web ? 0 : -EINVAL;
+	}
+	return r;
+}
+
+struct service *service_new(const struct service_conf *c, struct err *reterr)
+{
+	struct service *s = mem_zalloc(sizeof(*s));
+	int r = s ? make_parts(s, c, reterr) : -ENOMEM;
+	if (r == 0) {
+		s->store = c->store;
+		return s;
+	}
+	(void)err_set(reterr, r, "service: %s", err_name(r));
+	return service_free(s);
+}
+
+struct service *service_free(struct service *s)
+{
+	if (!s)
+		return NULL;
+	(void)rpc_router_free(s->router);
+	(void)sandbox_service_free(s->sandbox_service);
+	(void)gateway_free(s->gateway);
+	(void)web_free(s->web);
+	(void)mem_free(s->domain);
+	(void)mem_free(s->driver);
+	return mem_free(s);
+}
+
+/* ---- serving ---- */
+static void answer_unknown(struct http_stream *st)
+{
+	const struct http_head *head = http_stream_peer_head(st);
+	reply_error(st, 404, NULL, "no such endpoint: %.16s %.*s", head->method,
+	    (int)strcspn(head->path, "?"), head->path);
+}
+
+void service_on_request(struct http_stream *st, void *service)
+{
+	struct service *s = service;
+	if (gateway_handle(s->gateway, st))
+		return;
+	if (cors_is_preflight(http_stream_peer_head(st)))
+		cors_answer(st);
+	else if (!rpc_router_handle(s->router, st) && !rest_handle(&s->ctl, st) &&
+		 !(s->web && web_handle(s->web, st)))
+		answer_unknown(st);
+}
+
+int service_reload_keys(struct service *s, struct err *reterr)
+{
+	if (!s->store)
+		return err_set(reterr, -ENOENT, "API keys: there is no store to read them from");
+	return auth_load(s->ctl.auth, s->store, reterr);
+}
+
+void service_drain(struct service *s)
+{
+	rpc_health_set(s->router, "", false);
+	rpc_health_set(s->router, "sandglass.v1.SandboxService", false);
+	sandbox_service_drain(s->sandbox_service);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * All that the HTTP server answers, in this order: requests for a sandbox (gateway), preflights of
+ * browsers, RPC, E2B's REST, pages, else 404.
+ */
+#include <stddef.h>
+
+struct auth;
+struct err;
+struct http_stream;
+struct loop;
+struct sandboxes;
+struct service;
+struct store;
+struct templates;
+
+struct service_conf {
+	struct loop *loop;
+	struct sandboxes *sandboxes;
+	const struct templates *templates;
+	struct auth *auth;	 /* loaded; the service does not free it */
+	struct store *store;	 /* where keys are read from again; NULL: nowhere */
+	const void *descriptors; /* serialised FileDescriptorSet for reflection, or NULL */
+	size_t n_descriptors;
+	const char *web_dir;	      /* pages, or NULL */
+	const char *domain;	      /* sandboxes are <port>-<id>.<domain>; NULL: no such hosts */
+	const char *const *api_hosts; /* own names that look like those, NULL at the end; or NULL */
+	const char *driver;	      /* "namespace": named where it cannot do something */
+	unsigned max_exchanges;	      /* concurrent requests of one sandbox; 0 = default */
+};
+
+/* Texts are copied but for api_hosts. NULL and reterr on failure. */
+struct service *service_new(const struct service_conf *c, struct err *reterr);
+/* After the server: no request is left. Before the sandboxes. */
+struct service *service_free(struct service *s);
+/* For http_server_conf: a request head arrived. */
+void service_on_request(struct http_stream *st, void *service);
+/* Keys were added or revoked (SIGHUP): 0, or -errno and the old ones stay. */
+int service_reload_keys(struct service *s, struct err *reterr);
+/* The server will stop: event streams end with UNAVAILABLE, health says NOT_SERVING. */
+void service_drain(struct service *s);
