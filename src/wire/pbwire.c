@@ -18,11 +18,7 @@ struct scan {
 	struct err *err;
 };
 
-struct cursor {
-	const unsigned char *p, *end;
-};
-
-static int get_varint(struct cursor *c, uint64_t *ret)
+static int get_varint(struct pb_cursor *c, uint64_t *ret)
 {
 	uint64_t v = 0;
 	for (unsigned shift = 0; shift < 70 && c->p < c->end; shift += 7) {
@@ -36,17 +32,21 @@ static int get_varint(struct cursor *c, uint64_t *ret)
 	return -EINVAL;
 }
 
-/* Step over one value of a wire type; *ret is its content. */
-static int get_value(struct cursor *c, unsigned wire_type, struct cursor *ret)
+int pb_next(struct pb_cursor *c, struct pb_field *ret)
 {
-	uint64_t n;
-	ret->p = c->p;
-	switch (wire_type) {
-	case PROTOBUF_C_WIRE_TYPE_VARINT:
-		if (get_varint(c, &n) < 0)
-			return -EINVAL;
-		ret->end = c->p;
+	uint64_t tag, n;
+	if (c->p == c->end)
 		return 0;
+	if (get_varint(c, &tag) < 0 || tag >> 3 == 0 || tag > UINT32_MAX)
+		return -EINVAL;
+	*ret = (struct pb_field){ .number = (unsigned)(tag >> 3), .wire_type = tag & 7 };
+	ret->bytes.p = c->p;
+	switch (ret->wire_type) {
+	case PROTOBUF_C_WIRE_TYPE_VARINT:
+		if (get_varint(c, &ret->varint) < 0)
+			return -EINVAL;
+		ret->bytes.end = c->p;
+		return 1;
 	case PROTOBUF_C_WIRE_TYPE_64BIT:
 		n = 8;
 		break;
@@ -56,23 +56,23 @@ static int get_value(struct cursor *c, unsigned wire_type, struct cursor *ret)
 	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
 		if (get_varint(c, &n) < 0)
 			return -EINVAL;
-		ret->p = c->p;
+		ret->bytes.p = c->p;
 		break;
-	default:
+	default: /* groups */
 		return -EINVAL;
 	}
 	if (n > (uint64_t)(c->end - c->p))
 		return -EINVAL;
 	c->p += n;
-	ret->end = c->p;
-	return 0;
+	ret->bytes.end = c->p;
+	return 1;
 }
 
 static int scan_message(
-    struct scan *s, const ProtobufCMessageDescriptor *d, struct cursor c, unsigned depth);
+    struct scan *s, const ProtobufCMessageDescriptor *d, struct pb_cursor c, unsigned depth);
 
 static int scan_text(struct scan *s, const ProtobufCMessageDescriptor *d,
-    const ProtobufCFieldDescriptor *f, struct cursor v)
+    const ProtobufCFieldDescriptor *f, struct pb_cursor v)
 {
 	size_t n = (size_t)(v.end - v.p);
 	if (memchr(v.p, 0, n))
@@ -82,18 +82,19 @@ static int scan_text(struct scan *s, const ProtobufCMessageDescriptor *d,
 	return 0;
 }
 
-static int scan_field(struct scan *s, const ProtobufCMessageDescriptor *d,
-    const ProtobufCFieldDescriptor *f, unsigned wire_type, struct cursor v, unsigned depth)
+static int scan_field(
+    struct scan *s, const ProtobufCMessageDescriptor *d, struct pb_field v, unsigned depth)
 {
-	size_t n = (size_t)(v.end - v.p);
+	const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field(d, v.number);
+	size_t n = (size_t)(v.bytes.end - v.bytes.p);
 	s->memory += FIELD_COST + n;
-	if (!f || wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+	if (!f || v.wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
 		return 0;
 	switch (f->type) {
 	case PROTOBUF_C_TYPE_MESSAGE:
-		return scan_message(s, f->descriptor, v, depth + 1);
+		return scan_message(s, f->descriptor, v.bytes, depth + 1);
 	case PROTOBUF_C_TYPE_STRING:
-		return scan_text(s, d, f, v);
+		return scan_text(s, d, f, v.bytes);
 	case PROTOBUF_C_TYPE_BYTES:
 		return 0;
 	default: /* packed numbers: a byte may become eight */
@@ -103,29 +104,23 @@ static int scan_field(struct scan *s, const ProtobufCMessageDescriptor *d,
 }
 
 static int scan_message(
-    struct scan *s, const ProtobufCMessageDescriptor *d, struct cursor c, unsigned depth)
+    struct scan *s, const ProtobufCMessageDescriptor *d, struct pb_cursor c, unsigned depth)
 {
+	struct pb_field v;
+	int r;
 	if (depth > PB_DEPTH_MAX)
 		return err_set(s->err, -EINVAL, "%s: messages nested deeper than %d levels",
 		    d->name, PB_DEPTH_MAX);
 	s->memory += d->sizeof_message;
-	while (c.p < c.end) {
-		uint64_t tag;
-		struct cursor v;
-		if (get_varint(&c, &tag) < 0 || tag >> 3 == 0 || tag > UINT32_MAX ||
-		    get_value(&c, tag & 7, &v) < 0)
-			return err_set(
-			    s->err, -EINVAL, "%s: malformed or truncated message", d->name);
-		const ProtobufCFieldDescriptor *f =
-		    protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
-		int r = scan_field(s, d, f, tag & 7, v, depth);
+	while ((r = pb_next(&c, &v)) > 0) {
+		r = scan_field(s, d, v, depth);
 		if (r < 0)
 			return r;
 		if (s->memory > PB_MEMORY_MAX)
 			return err_set(
 			    s->err, -EMSGSIZE, "%s: message with too many fields", d->name);
 	}
-	return 0;
+	return r < 0 ? err_set(s->err, r, "%s: malformed or truncated message", d->name) : 0;
 }
 
 static void *scan_alloc(void *failed, size_t n)
@@ -147,7 +142,7 @@ ProtobufCMessage *pb_unpack(
 {
 	struct scan s = { .err = reterr };
 	const unsigned char *bytes = n ? p : (const unsigned char *)"";
-	if (scan_message(&s, d, (struct cursor){ bytes, bytes + n }, 1) < 0)
+	if (scan_message(&s, d, (struct pb_cursor){ bytes, bytes + n }, 1) < 0)
 		return NULL;
 	bool out_of_memory = false;
 	ProtobufCAllocator a = { scan_alloc, scan_free, &out_of_memory };

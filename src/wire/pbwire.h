@@ -8,6 +8,7 @@
  * memory and text are bounded before anything is allocated.
  */
 #include <stddef.h>
+#include <stdint.h>
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -16,6 +17,18 @@ struct err;
 
 #define PB_DEPTH_MAX 100 /* messages in messages, as other implementations have it */
 #define PB_MEMORY_MAX (48u * 1024 * 1024) /* of one decoded message: runs of two-byte fields */
+
+/* Bytes of a message, read field by field. */
+struct pb_cursor {
+	const unsigned char *p, *end;
+};
+struct pb_field {
+	unsigned number, wire_type;
+	struct pb_cursor bytes; /* the content; of a number its encoded form */
+	uint64_t varint;	/* PROTOBUF_C_WIRE_TYPE_VARINT only */
+};
+/* 1 and the next field, 0 at the end, -EINVAL when the bytes are malformed. */
+int pb_next(struct pb_cursor *c, struct pb_field *ret);
 
 /* NULL and reterr (-EINVAL, -ENOMEM, -EMSGSIZE) on failure. Free with
  * protobuf_c_message_free_unpacked(msg, NULL). */
