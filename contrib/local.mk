@@ -21,3 +21,6 @@ dist_web_DATA = \
 	contrib/web/icon.svg \
 	contrib/web/index.html \
 	contrib/web/rpc.js
+
+dist_man_MANS += contrib/docs/sandglass.1 contrib/docs/sandglass.yaml.5 contrib/docs/sandglassd.8
+EXTRA_DIST += contrib/systemd/sandglassd.service
