@@ -20,16 +20,20 @@ void err_prefix(struct err *err, const char *fmt, ...)
 {
 	if (!err || !err->code)
 		return;
-	struct err old = *err;
+	char old[ERR_TEXT_MAX];
+	(void)snprintf(old, sizeof(old), "%s", err_text(err));
 	va_list ap;
 	va_start(ap, fmt);
 	int n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		n = 0;
-	if ((size_t)n < sizeof(err->text))
-		(void)snprintf(
-		    err->text + n, sizeof(err->text) - (size_t)n, ": %s", err_text(&old));
+	size_t used = n < 0 ? 0 : (size_t)n < sizeof(err->text) ? (size_t)n : sizeof(err->text) - 1;
+	size_t room = sizeof(err->text) - used - 1;
+	if (room > 2) {
+		memcpy(err->text + used, ": ", 2);
+		size_t m = strnlen(old, room - 2);
+		memcpy(err->text + used + 2, old, m);
+		err->text[used + 2 + m] = '\0';
+	}
 }
 
 void err_reset(struct err *err)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sandglass: the command-line client. */
+#include <config.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sandglassd: reads its arguments and configuration, then becomes the supervisor of roles.h. */
+#include <config.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
