@@ -28,8 +28,13 @@ int path_join(char *dst, size_t cap, const char *a, const char *b)
 		n--;
 	while (*b == '/')
 		b++;
-	const char *sep = n > 0 && a[n - 1] == '/' ? "" : "/";
-	return path_printf(dst, cap, "%.*s%s%s", (int)n, a, sep, b);
+	size_t sep = n > 0 && a[n - 1] == '/' ? 0 : 1, m = strlen(b);
+	if (n + sep + m >= cap)
+		return -ENAMETOOLONG;
+	memmove(dst, a, n);
+	dst[n] = '/';
+	memcpy(dst + n + sep, b, m + 1);
+	return 0;
 }
 
 bool path_exists(const char *path)

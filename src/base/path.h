@@ -7,7 +7,7 @@
 
 #define PATH_LEN_MAX 4096
 
-/* dst = a "/" b without doubled slashes: 0 or -ENAMETOOLONG. */
+/* dst = a "/" b without doubled slashes: 0 or -ENAMETOOLONG. dst may be a itself. */
 int path_join(char *dst, size_t cap, const char *a, const char *b);
 int path_printf(char *dst, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool path_exists(const char *path);
