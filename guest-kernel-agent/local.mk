@@ -1,1 +1,46 @@
-# guest-kernel-agent
+# The agent without its kernels' side and main(): tests link it with fake contexts.
+noinst_LIBRARIES += libagent.a
+libagent_a_SOURCES = \
+	guest-kernel-agent/code/cell.c guest-kernel-agent/code/cell.h \
+	guest-kernel-agent/code/contexts_http.c guest-kernel-agent/code/contexts_http.h \
+	guest-kernel-agent/code/contexts_rpc.c guest-kernel-agent/code/contexts_rpc.h \
+	guest-kernel-agent/code/event.c guest-kernel-agent/code/event.h \
+	guest-kernel-agent/code/event_proto.c guest-kernel-agent/code/event_proto.h \
+	guest-kernel-agent/code/execute_http.c guest-kernel-agent/code/execute_http.h \
+	guest-kernel-agent/code/execute_rpc.c guest-kernel-agent/code/execute_rpc.h \
+	guest-kernel-agent/code/execution.c guest-kernel-agent/code/execution.h \
+	guest-kernel-agent/code/follower.c guest-kernel-agent/code/follower.h \
+	guest-kernel-agent/code/interpreter.c guest-kernel-agent/code/interpreter.h \
+	guest-kernel-agent/code/json_escape.c guest-kernel-agent/code/json_escape.h \
+	guest-kernel-agent/code/ndjson.c guest-kernel-agent/code/ndjson.h \
+	guest-kernel-agent/code/warmup.c guest-kernel-agent/code/warmup.h \
+	guest-kernel-agent/envd/envd.c guest-kernel-agent/envd/envd.h \
+	guest-kernel-agent/journal/journal.c guest-kernel-agent/journal/journal.h \
+	guest-kernel-agent/journal/spill.c guest-kernel-agent/journal/spill.h \
+	guest-kernel-agent/ports/closed_page.c guest-kernel-agent/ports/closed_page.h \
+	guest-kernel-agent/ports/gateway.c guest-kernel-agent/ports/gateway.h \
+	guest-kernel-agent/ports/ports.c guest-kernel-agent/ports/ports.h \
+	guest-kernel-agent/system/control.c guest-kernel-agent/system/control.h \
+	guest-kernel-agent/system/identity.c guest-kernel-agent/system/identity.h \
+	guest-kernel-agent/system/marks.c guest-kernel-agent/system/marks.h \
+	guest-kernel-agent/system/metrics.c guest-kernel-agent/system/metrics.h \
+	guest-kernel-agent/system/notices.c guest-kernel-agent/system/notices.h \
+	guest-kernel-agent/system/ready.c guest-kernel-agent/system/ready.h \
+	guest-kernel-agent/system/reaper.c guest-kernel-agent/system/reaper.h \
+	guest-kernel-agent/system/reply.c guest-kernel-agent/system/reply.h \
+	guest-kernel-agent/system/request.c guest-kernel-agent/system/request.h
+
+AGENT_LIBS = librpc.a libwire.a libio.a libloop.a libbase.a libproto.a $(EVENT_LIBS) \
+	$(NGHTTP2_LIBS) $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(HTTP_PARSER_LIBS) $(OPENSSL_LIBS)
+$(libagent_a_OBJECTS): $(PROTO_H) proto/descriptors.h
+
+libexec_PROGRAMS += sandglass-agent
+sandglass_agent_SOURCES = guest-kernel-agent/main.c
+sandglass_agent_LDADD = libagent.a libjupyter.a $(AGENT_LIBS)
+sandglass_agent_LDFLAGS = $(AM_LDFLAGS)
+if AGENT_STATIC
+sandglass_agent_LDFLAGS += -static
+endif
+
+include guest-kernel-agent/jupyter/local.mk
+include guest-kernel-agent/python/local.mk

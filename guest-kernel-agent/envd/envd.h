@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Sandbox port 49983: health, envs and metrics here; processes and files add their services and routes.
- * The access token is checked before a route or method runs, CORS fields are added to every answer.
+ * Sandbox port 49983: health, envs and metrics here; processes and files add their services and
+ * routes. The access token is checked before a route or method runs, CORS fields are added to every
+ * answer.
  */
 #include <stdbool.h>
 
@@ -19,8 +20,8 @@ struct envd *envd_free(struct envd *e);
 struct rpc_router *envd_router(struct envd *e);
 
 typedef void envd_route_fn(struct http_stream *st, void *arg);
-/* Plain HTTP: method and path exactly (the query is not part of it). open_access: the route checks the
- * token or a signature itself. method and path must be constants. 0 or -ENOMEM. */
+/* Plain HTTP: method and path exactly (the query is not part of it). open_access: the route checks
+ * the token or a signature itself. method and path must be constants. 0 or -ENOMEM. */
 int envd_add_route(struct envd *e, const char *method, const char *path, bool open_access,
     envd_route_fn *fn, void *arg);
 /* A request for this port. */

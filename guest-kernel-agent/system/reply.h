@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Answers of the agent's own HTTP endpoints, with the cross-origin fields that browsers need: any origin
- * may call (the access token protects, not the origin), and sees the headers of gRPC-Web and Connect.
+ * Answers of the agent's own HTTP endpoints, with the cross-origin fields that browsers need: any
+ * origin may call (the access token protects, not the origin), and sees the headers of gRPC-Web and
+ * Connect.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -20,13 +21,16 @@ int reply_json(struct http_stream *st, int status, json_t *v_consume);
 int reply_error(struct http_stream *st, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Text that is JSON already. */
-int reply_bytes(struct http_stream *st, int status, const char *content_type, const void *p, size_t n);
+int reply_bytes(
+    struct http_stream *st, int status, const char *content_type, const void *p, size_t n);
 /* 401 as the SDKs know it. */
 int reply_unauthorized(struct http_stream *st);
 
-/* Cross-origin fields for a head that the caller sends itself; nothing when the request has no Origin. */
+/* Cross-origin fields for a head that the caller sends itself; nothing when the request has no
+ * Origin. */
 int reply_add_cors(const struct http_stream *st, struct http_fields *f);
 /* The same for an RPC. */
 int reply_add_cors_call(struct call *c);
-/* Answers a preflight request (OPTIONS with Access-Control-Request-Method): true when it was one. */
+/* Answers a preflight request (OPTIONS with Access-Control-Request-Method): true when it was one.
+ */
 bool reply_preflight(struct http_stream *st);

@@ -5,3 +5,5 @@ include tests/unit/io/local.mk
 include tests/unit/wire_rpc/local.mk
 include tests/unit/image/local.mk
 include tests/unit/store/local.mk
+include tests/unit/rpc_call/local.mk
+include tests/unit/agent/local.mk

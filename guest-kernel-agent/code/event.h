@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What happens in an execution, and its form in the journal. The form is private to this file;
+ * every text in it is terminated, so that readers can point at it.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "guest-kernel-agent/jupyter/context.h"
+
+struct journal;
+struct journal_record;
+
+enum event_type {
+	EVENT_STARTED = 1,
+	EVENT_BUSY,
+	EVENT_STDOUT,
+	EVENT_STDERR,
+	EVENT_RESULT,
+	EVENT_ERROR,
+	EVENT_END,
+};
+
+/* One representation of a result: text, or the text of a JSON value. */
+struct event_form {
+	const char *mime;
+	const char *text;
+	size_t n;
+	bool is_json;
+};
+
+struct event {
+	enum event_type type;
+	uint64_t seq;
+	int64_t time_ns;
+	union {
+		struct {
+			const char *execution_id, *context_id;
+		} started;
+		unsigned execution_count; /* busy */
+		struct {
+			const char *text;
+			size_t n;
+		} output;
+		struct {
+			bool main_result;
+			const unsigned char *forms, *end; /* event_next_form() */
+		} result;
+		struct {
+			const char *name, *value, *traceback;
+		} error;
+		struct {
+			enum exec_end how;
+			const char *detail;
+			unsigned execution_count;
+		} end;
+	};
+};
+
+/* The record's bytes stay where they are. -EINVAL when it is none of ours. */
+int event_decode(const struct journal_record *rec, struct event *ret);
+/* The forms of a result one after the other: false behind the last. */
+bool event_next_form(struct event *ev, struct event_form *ret);
+
+/* Append: 0, or what journal_append() returns. */
+int event_add_started(struct journal *j, const char *execution_id, const char *context_id);
+int event_add_busy(struct journal *j, unsigned execution_count);
+/* Long text is split, between characters. */
+int event_add_output(struct journal *j, bool is_stderr, const char *text, size_t n);
+int event_add_result(struct journal *j, bool main_result, const json_t *data);
+int event_add_error(struct journal *j, const char *name, const char *value, const char *traceback);
+int event_add_end(
+    struct journal *j, enum exec_end how, const char *detail, unsigned execution_count);

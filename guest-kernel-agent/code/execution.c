@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest-kernel-agent/code/execution.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "guest-kernel-agent/code/event.h"
+#include "guest-kernel-agent/journal/journal.h"
+#include "guest-kernel-agent/system/notices.h"
+#include "loop/loop.h"
+
+/* A kernel's death may be noticed before the host told that memory was the reason. */
+#define OOM_NOTICE_WAIT_MS 150
+#define SWEEP_MS (60 * 1000)
+
+enum state {
+	STATE_RUNNING,	  /* queued or in the kernel; output goes to the journal */
+	STATE_DISCARDING, /* interrupted; output is dropped */
+	STATE_DYING,	  /* the kernel died; waiting for the host to say why */
+	STATE_ENDED,
+};
+
+struct executions {
+	struct executions_conf conf;
+	struct link live; /* in the order of their start */
+	struct link kept; /* ended, oldest first */
+	size_t n_live, n_kept;
+	struct map *by_id; /* those with keep */
+	struct loop_timer sweep;
+};
+
+struct execution {
+	struct executions *owner;
+	struct link link; /* in live or kept; in neither when only followers hold it */
+	unsigned refs;	  /* followers, the running cell, the kept list */
+	enum state state;
+	bool keep, limited;
+	char id[37];
+	char *context_id;
+	struct exec *exec; /* NULL once it ended */
+	struct journal *journal;
+	struct loop_defer limit;
+	struct loop_timer oom_wait;
+	unsigned execution_count;
+	uint64_t ended_ms;
+};
+
+static void on_sweep(struct loop_timer *t, void *arg);
+
+struct executions *executions_new(const struct executions_conf *c)
+{
+	struct executions *xs = mem_zalloc(sizeof(*xs));
+	if (!xs)
+		return NULL;
+	xs->conf = *c;
+	link_init(&xs->live);
+	link_init(&xs->kept);
+	loop_timer_init(&xs->sweep, c->loop, on_sweep, xs);
+	xs->by_id = map_new();
+	return xs->by_id ? xs : executions_free(xs);
+}
+
+static void execution_free(struct execution *x)
+{
+	loop_defer_fini(&x->limit);
+	loop_timer_fini(&x->oom_wait);
+	journal_free(x->journal);
+	mem_free(x->context_id);
+	mem_free(x);
+}
+
+struct execution *execution_ref(struct execution *x)
+{
+	x->refs++;
+	return x;
+}
+
+struct execution *execution_unref(struct execution *x)
+{
+	if (x && --x->refs == 0)
+		execution_free(x);
+	return NULL;
+}
+
+/* ---- those that are kept ---- */
+
+static void forget(struct executions *xs, struct execution *x)
+{
+	link_remove(&x->link);
+	xs->n_kept--;
+	(void)map_remove(xs->by_id, x->id);
+	execution_unref(x);
+}
+
+static void forget_surplus(struct executions *xs)
+{
+	uint64_t bytes = 0, now = clock_mono_ms();
+	LIST_EACH(k, &xs->kept)
+	bytes += journal_bytes(container_of(k, struct execution, link)->journal);
+	for (struct link *k; (k = list_first(&xs->kept));) {
+		struct execution *x = container_of(k, struct execution, link);
+		if (xs->n_kept <= EXECUTIONS_KEPT && bytes <= EXECUTIONS_KEPT_BYTES &&
+		    now - x->ended_ms < EXECUTIONS_KEPT_MS)
+			break;
+		bytes -= journal_bytes(x->journal);
+		forget(xs, x);
+	}
+	if (xs->n_kept > 0)
+		loop_timer_set(&xs->sweep, SWEEP_MS);
+}
+
+static void on_sweep(struct loop_timer *t, void *arg)
+{
+	forget_surplus(arg);
+}
+
+/* ---- what the context tells ---- */
+
+static void set_ended(struct execution *x, enum exec_end how, const char *detail)
+{
+	struct executions *xs = x->owner;
+	x->state = STATE_ENDED;
+	x->ended_ms = clock_mono_ms();
+	(void)event_add_end(x->journal, how, detail, x->execution_count);
+	journal_close(x->journal);
+	link_remove(&x->link);
+	xs->n_live--;
+	if (x->keep) {
+		list_push_back(&xs->kept, &x->link);
+		xs->n_kept++;
+		forget_surplus(xs); /* the running cell's reference is the list's now */
+	} else {
+		execution_unref(x);
+	}
+}
+
+/* Something is missing in the journal: the cell ends, and readers see the journal's error. */
+static void give_up(struct execution *x)
+{
+	if (x->state != STATE_RUNNING)
+		return;
+	x->state = STATE_DISCARDING;
+	loop_defer_set(&x->limit);
+}
+
+static void on_busy(void *arg, unsigned execution_count)
+{
+	struct execution *x = arg;
+	x->execution_count = execution_count;
+	if (x->state == STATE_RUNNING && event_add_busy(x->journal, execution_count) < 0)
+		give_up(x);
+}
+
+static void on_stream(void *arg, bool is_stderr, const char *text, size_t n)
+{
+	struct execution *x = arg;
+	if (x->state == STATE_RUNNING && event_add_output(x->journal, is_stderr, text, n) < 0)
+		give_up(x);
+}
+
+static void on_result(void *arg, bool main_result, const json_t *data, const json_t *metadata)
+{
+	static const char too_large[] = "A result was left out because it is too large.\n";
+	struct execution *x = arg;
+	if (x->state != STATE_RUNNING)
+		return;
+	int r = event_add_result(x->journal, main_result, data);
+	if (r == -EMSGSIZE)
+		r = event_add_output(x->journal, true, too_large, sizeof(too_large) - 1);
+	if (r < 0)
+		give_up(x);
+}
+
+static void on_error(void *arg, const char *name, const char *value, const char *traceback)
+{
+	struct execution *x = arg;
+	/* Also while output is dropped: it is small, and says where the cell was. */
+	if (event_add_error(x->journal, name, value, traceback) < 0)
+		give_up(x);
+}
+
+static void on_oom_wait(struct loop_timer *t, void *arg)
+{
+	struct execution *x = arg;
+	bool oom = notices_oom_recent(x->owner->conf.notices);
+	set_ended(x, oom ? EXEC_OUT_OF_MEMORY : EXEC_KERNEL_DIED, "");
+}
+
+static void on_end(void *arg, enum exec_end how, const char *detail, unsigned execution_count)
+{
+	struct execution *x = arg;
+	x->exec = NULL;
+	loop_defer_cancel(&x->limit);
+	if (execution_count)
+		x->execution_count = execution_count;
+	if (how == EXEC_KERNEL_DIED && !notices_oom_recent(x->owner->conf.notices)) {
+		x->state = STATE_DYING;
+		loop_timer_set(&x->oom_wait, OOM_NOTICE_WAIT_MS);
+		return;
+	}
+	if (how == EXEC_KERNEL_DIED)
+		how = EXEC_OUT_OF_MEMORY;
+	else if (x->limited && (how == EXEC_INTERRUPTED || how == EXEC_ERROR))
+		how = EXEC_OUTPUT_LIMIT;
+	set_ended(x, how, detail);
+}
+
+/* ---- room ---- */
+
+static bool may_take(void *arg)
+{
+	struct execution *x = arg;
+	if (x->state != STATE_RUNNING || journal_has_room(x->journal))
+		return true;
+	if (journal_has_readers(x->journal))
+		return false;
+	x->limited = true;
+	give_up(x);
+	return true;
+}
+
+static void on_limit(struct loop_defer *d, void *arg)
+{
+	struct execution *x = arg;
+	if (x->exec)
+		exec_interrupt(x->exec, EXEC_INTERRUPTED);
+}
+
+/* The context may be gone already while the end of its execution is still to be told. */
+static void on_room(void *arg)
+{
+	struct execution *x = arg;
+	struct context *c = x->exec ? context_find(x->owner->conf.contexts, x->context_id) : NULL;
+	if (c)
+		context_resume_output(c);
+}
+
+static const struct exec_sink sink = {
+	.on_busy = on_busy,
+	.on_stream = on_stream,
+	.on_result = on_result,
+	.on_error = on_error,
+	.on_end = on_end,
+	.may_take = may_take,
+};
+
+/* ---- beginning ---- */
+
+static struct execution *execution_new(struct executions *xs, const struct context *c, bool keep)
+{
+	struct execution *x = mem_zalloc(sizeof(*x));
+	if (!x)
+		return NULL;
+	struct journal_conf jc = { .memory = xs->conf.journal_memory,
+		.cap = xs->conf.journal_cap,
+		.keep = keep,
+		.on_room = on_room,
+		.arg = x };
+	x->owner = xs;
+	x->refs = 1;
+	x->keep = keep;
+	id_uuid(x->id);
+	link_init(&x->link);
+	loop_defer_init(&x->limit, xs->conf.loop, on_limit, x);
+	loop_timer_init(&x->oom_wait, xs->conf.loop, on_oom_wait, x);
+	x->journal = journal_new(&jc);
+	x->context_id = mem_strdup(context_id(c));
+	if (!x->journal || !x->context_id) {
+		execution_free(x);
+		return NULL;
+	}
+	return x;
+}
+
+int execution_start(struct executions *xs, struct context *c, const char *code, size_t n,
+    const char *const *env, bool keep, struct execution **ret)
+{
+	if (xs->n_live >= EXECUTIONS_LIVE_MAX)
+		return -EBUSY;
+	struct execution *x = execution_new(xs, c, keep);
+	if (!x)
+		return -ENOMEM;
+	int r = event_add_started(x->journal, x->id, x->context_id);
+	if (r == 0 && keep)
+		r = map_add(xs->by_id, x->id, x);
+	if (r == 0) {
+		x->exec = context_execute(c, code, n, env, &sink, x);
+		r = x->exec ? 0 : -ENOMEM;
+	}
+	if (r < 0) {
+		(void)map_remove(xs->by_id, x->id);
+		execution_unref(x);
+		return r;
+	}
+	list_push_back(&xs->live, &x->link);
+	xs->n_live++;
+	*ret = execution_ref(x);
+	return 0;
+}
+
+/* ---- the rest ---- */
+
+struct executions *executions_free(struct executions *xs)
+{
+	if (!xs)
+		return NULL;
+	for (struct link *k; (k = list_first(&xs->live));) {
+		struct execution *x = container_of(k, struct execution, link);
+		x->exec = NULL;
+		x->keep = false;
+		(void)map_remove(xs->by_id, x->id);
+		loop_timer_cancel(&x->oom_wait);
+		loop_defer_cancel(&x->limit);
+		set_ended(x, EXEC_RESTARTED, "the sandbox is going down");
+	}
+	for (struct link *k; (k = list_first(&xs->kept));)
+		forget(xs, container_of(k, struct execution, link));
+	loop_timer_fini(&xs->sweep);
+	map_free(xs->by_id);
+	return mem_free(xs);
+}
+
+struct execution *executions_find(const struct executions *xs, const char *id)
+{
+	return map_get(xs->by_id, id);
+}
+
+struct execution *executions_running_in(const struct executions *xs, const struct context *c)
+{
+	if (!context_is_busy(c))
+		return NULL;
+	LIST_EACH(k, &xs->live)
+	{
+		struct execution *x = container_of(k, struct execution, link);
+		if (str_eq(x->context_id, context_id(c)))
+			return x;
+	}
+	return NULL;
+}
+
+const char *execution_id(const struct execution *x)
+{
+	return x->id;
+}
+
+struct journal *execution_journal(const struct execution *x)
+{
+	return x->journal;
+}
+
+bool execution_interrupt(struct execution *x, enum exec_end how)
+{
+	if (!x->exec)
+		return false;
+	exec_interrupt(x->exec, how);
+	return true;
+}
+
+void execution_abandon(struct execution *x)
+{
+	if (!x->exec)
+		return;
+	x->state = STATE_DISCARDING;
+	exec_interrupt(x->exec, EXEC_INTERRUPTED);
+	on_room(x);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandglass-agent: the process of the sandbox that the daemon talks to. It is process 1 of a
+ * namespace sandbox, or an ordinary one in tests; whoever starts it hands over two listening
+ * sockets and has mounted everything. Two servers of their own serve the two channels, so that
+ * nothing of the data channel can reach a control call.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fdutil.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "guest-kernel-agent/code/execution.h"
+#include "guest-kernel-agent/code/interpreter.h"
+#include "guest-kernel-agent/envd/envd.h"
+#include "guest-kernel-agent/jupyter/context.h"
+#include "guest-kernel-agent/ports/gateway.h"
+#include "guest-kernel-agent/ports/ports.h"
+#include "guest-kernel-agent/system/control.h"
+#include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/metrics.h"
+#include "guest-kernel-agent/system/notices.h"
+#include "guest-kernel-agent/system/reaper.h"
+#include "loop/loop.h"
+#include "rpc/http_server.h"
+
+#define CONTROL_FD 3
+#define DATA_FD 4
+#define OOM_SCORE "-900" /* others go first when memory runs out */
+#define DRAIN_MS 3000	 /* for requests that run when we are told to stop */
+
+struct options {
+	int control_fd, data_fd;
+	const char *run_dir;
+	enum log_level level;
+};
+
+struct agent {
+	struct loop *loop;
+	struct reaper *reaper;
+	struct identity *identity;
+	struct metrics *metrics;
+	struct notices notices;
+	struct contexts *contexts;
+	struct executions *executions;
+	struct interpreter *interpreter;
+	struct envd *envd;
+	struct ports *ports;
+	struct control *control;
+	struct gateway gateway;
+	struct http_server *control_server, *data_server;
+	struct loop_signal term;
+	struct loop_timer drain;
+};
+
+/* ---- the command line ---- */
+
+static int parse_fd(const char *s)
+{
+	uint64_t fd;
+	if (str_u64(s, 65535, &fd) == 0 && fcntl((int)fd, F_GETFD) >= 0)
+		return (int)fd;
+	(void)fprintf(stderr, "sandglass-agent: '%s' is not an open descriptor\n", s);
+	exit(EXIT_FAILURE);
+}
+
+static void parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option known[] = {
+		{ "control-fd", required_argument, NULL, 'c' },
+		{ "data-fd", required_argument, NULL, 'd' },
+		{ "run-dir", required_argument, NULL, 'r' },
+		{ "log-level", required_argument, NULL, 'l' },
+		{ "version", no_argument, NULL, 'v' },
+		{ 0 },
+	};
+	for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+		switch (c) {
+		case 'c':
+			o->control_fd = parse_fd(optarg);
+			break;
+		case 'd':
+			o->data_fd = parse_fd(optarg);
+			break;
+		case 'r':
+			o->run_dir = optarg;
+			break;
+		case 'l':
+			if (log_level_parse(optarg, &o->level))
+				break;
+			(void)fprintf(stderr, "sandglass-agent: no log level '%s'\n", optarg);
+			exit(EXIT_FAILURE);
+		case 'v':
+			(void)printf("sandglass-agent %s\n", PACKAGE_VERSION);
+			exit(EXIT_SUCCESS);
+		default:
+			(void)fprintf(stderr,
+			    "usage: sandglass-agent [--control-fd N] [--data-fd N] [--run-dir DIR] "
+			    "[--log-level error|warn|info|debug] [--version]\n");
+			exit(EXIT_FAILURE);
+		}
+	}
+}
+
+/* ---- the process ---- */
+
+static int prepare_process(const struct options *o)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0)
+		return -errno;
+	(void)umask(022);
+	/* Allowed only to privileged processes; without it all are equal. */
+	(void)fd_write_file(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, sizeof(OOM_SCORE) - 1);
+	int r = fd_set_cloexec(o->control_fd, 1);
+	return r < 0 ? r : fd_set_cloexec(o->data_fd, 1);
+}
+
+static int serve(struct agent *a, struct http_server **ret, int fd,
+    void (*on_request)(struct http_stream *st, void *arg), void *arg)
+{
+	struct http_server_conf c = { .on_request = on_request, .arg = arg };
+	*ret = http_server_new(a->loop, &c);
+	if (!*ret) {
+		(void)fd_close(fd);
+		return -ENOMEM;
+	}
+	int r = fd_set_nonblock(fd);
+	return r < 0 ? r : http_server_listen(*ret, fd, NULL);
+}
+
+/* ---- the end ---- */
+
+static void on_drained(void *arg)
+{
+	struct agent *a = arg;
+	loop_stop(a->loop);
+}
+
+static void on_drain_limit(struct loop_timer *t, void *arg)
+{
+	struct agent *a = arg;
+	loop_stop(a->loop);
+}
+
+static void on_term(struct loop_signal *s, int signo, void *arg)
+{
+	struct agent *a = arg;
+	if (loop_timer_is_armed(&a->drain))
+		return;
+	loop_timer_set(&a->drain, DRAIN_MS);
+	http_server_drain(a->data_server, on_drained, a);
+}
+
+/* ---- all parts ---- */
+
+/* Streams end before what they use, contexts before the executions that they would tell of their
+ * end. */
+static void agent_fini(struct agent *a)
+{
+	loop_signal_fini(&a->term);
+	loop_timer_fini(&a->drain);
+	http_server_free(a->data_server);
+	http_server_free(a->control_server);
+	ports_free(a->ports);
+	envd_free(a->envd);
+	interpreter_free(a->interpreter);
+	contexts_free(a->contexts);
+	executions_free(a->executions);
+	control_free(a->control);
+	metrics_free(a->metrics);
+	identity_free(a->identity);
+	reaper_free(a->reaper);
+	loop_free(a->loop);
+}
+
+static int make_code_parts(struct agent *a)
+{
+	a->contexts = contexts_new(a->loop);
+	struct executions_conf ec = {
+		.loop = a->loop, .contexts = a->contexts, .notices = &a->notices
+	};
+	a->executions = a->contexts ? executions_new(&ec) : NULL;
+	if (!a->executions)
+		return -ENOMEM;
+	a->interpreter = interpreter_new(a->loop, a->identity, a->contexts, a->executions);
+	return a->interpreter ? 0 : -ENOMEM;
+}
+
+static int make_parts(struct agent *a, const struct options *o)
+{
+	a->loop = loop_new();
+	a->reaper = a->loop ? reaper_new(a->loop) : NULL;
+	a->identity = identity_new();
+	a->metrics = metrics_new();
+	if (!a->reaper || !a->identity || !a->metrics || make_code_parts(a) < 0)
+		return -ENOMEM;
+	struct control_conf cc = { .loop = a->loop,
+		.identity = a->identity,
+		.contexts = a->contexts,
+		.metrics = a->metrics,
+		.notices = &a->notices,
+		.run_dir = o->run_dir };
+	a->envd = envd_new(a->loop, a->identity, a->metrics);
+	a->ports = ports_new(a->loop, a->identity);
+	a->control = control_new(&cc);
+	if (!a->envd || !a->ports || !a->control)
+		return -ENOMEM;
+	a->gateway = (struct gateway){ .identity = a->identity,
+		.envd = a->envd,
+		.interpreter = a->interpreter,
+		.ports = a->ports };
+	loop_timer_init(&a->drain, a->loop, on_drain_limit, a);
+	return loop_signal_init(&a->term, a->loop, SIGTERM, on_term, a);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { CONTROL_FD, DATA_FD, "/run/e2b", LOG_LEVEL_INFO };
+	struct agent a = { 0 };
+	parse_options(argc, argv, &o);
+	log_open("sandglass-agent", o.level);
+	int r = prepare_process(&o);
+	if (r == 0)
+		r = make_parts(&a, &o);
+	if (r == 0)
+		r = serve(&a, &a.control_server, o.control_fd, control_on_request, a.control);
+	if (r == 0)
+		r = serve(&a, &a.data_server, o.data_fd, gateway_on_request, &a.gateway);
+	if (r == 0)
+		r = loop_run(a.loop);
+	if (r < 0)
+		log_error("%s", err_name(r));
+	agent_fini(&a);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

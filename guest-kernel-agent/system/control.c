@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "guest-kernel-agent/system/control.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "guest-kernel-agent/code/warmup.h"
+#include "guest-kernel-agent/jupyter/context.h"
+#include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/marks.h"
+#include "guest-kernel-agent/system/metrics.h"
+#include "guest-kernel-agent/system/ready.h"
+#include "guest-kernel-agent/system/reply.h"
+#include "guest-kernel-agent/system/request.h"
+#include "rpc/http_server.h"
+#include "wire/http.h"
+
+#define KERNELS_MAX 16
+#define ENTROPY_MAX 4096
+
+struct control {
+	struct control_conf conf;
+	struct warmup *warmup;
+	struct ready *ready;
+};
+
+struct control *control_new(const struct control_conf *conf)
+{
+	struct control *c = mem_zalloc(sizeof(*c));
+	if (!c)
+		return NULL;
+	c->conf = *conf;
+	c->ready = ready_new(conf->loop, conf->identity);
+	c->warmup = c->ready ? warmup_new(conf->contexts, ready_on_change, c->ready) : NULL;
+	if (!c->warmup)
+		return control_free(c);
+	ready_set_warmup(c->ready, c->warmup);
+	return c;
+}
+
+struct control *control_free(struct control *c)
+{
+	if (!c)
+		return NULL;
+	warmup_free(c->warmup);
+	ready_free(c->ready);
+	return mem_free(c);
+}
+
+static void answer_err(struct http_stream *st, const struct err *err)
+{
+	int status = err->code == -EINVAL || err->code == -EFBIG ? 400
+		     : err->code == -EBUSY			 ? 409
+								 : 500;
+	(void)reply_error(st, status, "%s", err_text(err));
+}
+
+/* ---- POST /boot ---- */
+
+static int configure_contexts(struct control *c, struct err *reterr)
+{
+	const struct identity *id = c->conf.identity;
+	const char *user = identity_user(id);
+	int r = contexts_configure(
+	    c->conf.contexts, *user ? user : NULL, identity_workdir(id), identity_env(id));
+	return r < 0 ? err_set(reterr, r, "user '%s': %s", user, err_name(r)) : 0;
+}
+
+static int start_kernels(struct control *c, const json_t *kernels, struct err *reterr)
+{
+	size_t i;
+	json_t *v;
+	json_array_foreach((json_t *)kernels, i, v)
+	{
+		if (!json_is_string(v))
+			return err_set(reterr, -EINVAL, "kernels[%zu]: expected a string", i);
+		int r = warmup_start(c->warmup, json_string_value(v), reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int boot(struct control *c, const json_t *o, struct err *reterr)
+{
+	json_t *kernels = NULL;
+	int r = json_get_array(o, "kernels", KERNELS_MAX, &kernels, reterr);
+	if (r >= 0)
+		r = identity_boot(c->conf.identity, o, reterr);
+	if (r == 0)
+		r = configure_contexts(c, reterr);
+	if (r == 0 && kernels)
+		r = start_kernels(c, kernels, reterr);
+	ready_on_change(c->ready);
+	return r;
+}
+
+/* ---- POST /init ---- */
+
+static int parse_entropy(const json_t *o, struct buf *dst, struct err *reterr)
+{
+	const char *text = "";
+	if (json_get_str(o, "entropy", ENTROPY_MAX, &text, reterr) < 0)
+		return -EINVAL;
+	if (str_unbase64(dst, text, strlen(text)) < 0)
+		return err_set(reterr, -EINVAL, "entropy: expected base64");
+	return 0;
+}
+
+static int init(struct control *c, const json_t *o, struct err *reterr)
+{
+	CLEAN_BUF struct buf entropy = BUF_INIT;
+	int64_t now_ns = 0;
+	if (json_get_int(o, "timestamp", 0, INT64_MAX, &now_ns, reterr) < 0 ||
+	    parse_entropy(o, &entropy, reterr) < 0)
+		return -EINVAL;
+	int r = identity_init(c->conf.identity, o, reterr);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (now_ns > 0)
+		marks_set_clock(now_ns);
+	/* From here on it is this sandbox: what fails below is told, but does not undo that. */
+	struct err why = ERR_INIT;
+	if (buf_len(&entropy) > 0)
+		(void)marks_add_entropy(buf_data(&entropy), buf_len(&entropy), &why);
+	(void)marks_write(c->conf.run_dir, c->conf.identity, &why);
+	if (why.code)
+		log_warn("%s", err_text(&why));
+	r = configure_contexts(c, reterr);
+	warmup_reseed(c->conf.contexts);
+	return r;
+}
+
+/* ---- POST /notice ---- */
+
+static int notice(struct control *c, const json_t *o, struct err *reterr)
+{
+	const char *kind = "";
+	int64_t count = 1;
+	if (json_get_str(o, "kind", 64, &kind, reterr) < 0 ||
+	    json_get_int(o, "count", 0, INT64_MAX, &count, reterr) < 0)
+		return -EINVAL;
+	int r = notices_add(c->conf.notices, kind, count);
+	return r < 0 ? err_set(reterr, r, "kind: expected oom or pids") : 0;
+}
+
+/* ---- requests ---- */
+
+typedef int post_fn(struct control *c, const json_t *o, struct err *reterr);
+
+static const struct {
+	const char *path;
+	post_fn *fn;
+} posts[] = {
+	{ "/boot", boot },
+	{ "/init", init },
+	{ "/notice", notice },
+};
+
+static post_fn *find_post(const struct http_stream *st)
+{
+	char path[REQUEST_PATH_MAX];
+	request_path(st, path);
+	for (size_t i = 0; i < sizeof(posts) / sizeof(*posts); i++)
+		if (request_is(st, "POST", path, posts[i].path))
+			return posts[i].fn;
+	return NULL;
+}
+
+static void on_body(struct http_stream *st, int err, const void *p, size_t n, void *arg)
+{
+	struct err why = ERR_INIT;
+	if (err < 0 && err != -EFBIG)
+		return;
+	if (err < 0)
+		(void)err_set(&why, err, "the body is larger than %d bytes", LIMIT_JSON_BODY);
+	CLEAN_JSON json_t *o =
+	    err < 0 ? NULL : json_parse_object(p, n, LIMIT_JSON_BODY, false, &why);
+	if (o && find_post(st)(arg, o, &why) == 0)
+		(void)reply_empty(st, 204);
+	else
+		answer_err(st, &why);
+}
+
+static void answer_state(struct control *c, struct http_stream *st)
+{
+	const struct identity *id = c->conf.identity;
+	(void)reply_json(st, 200,
+	    json_pack("{s:b, s:s}", "initialised", identity_is_initialised(id), "sandboxId",
+		identity_sandbox_id(id)));
+}
+
+/* wait=MS of the query; 0 when there is none. */
+static uint64_t query_wait(const struct http_stream *st)
+{
+	const char *query = strchr(http_stream_peer_head(st)->path, '?');
+	const char *text = query ? str_after(query + 1, "wait=") : NULL;
+	uint64_t ms;
+	return text && str_u64(text, READY_WAIT_MAX_MS, &ms) == 0 ? ms : 0;
+}
+
+void control_on_request(struct http_stream *st, void *arg)
+{
+	struct control *c = arg;
+	char path[REQUEST_PATH_MAX];
+	request_path(st, path);
+	if (find_post(st)) {
+		if (http_collect(st, LIMIT_JSON_BODY, on_body, c) < 0)
+			http_stream_reset(st, HTTP_RESET_INTERNAL);
+	} else if (request_is(st, "GET", path, "/ready")) {
+		ready_handle(c->ready, st, query_wait(st));
+	} else if (request_is(st, "GET", path, "/state")) {
+		answer_state(c, st);
+	} else if (request_is(st, "GET", path, "/metrics")) {
+		(void)reply_json(st, 200, metrics_read(c->conf.metrics));
+	} else {
+		request_not_found(st, false);
+	}
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The control channel: calls of the daemon, on a server of their own, which no request of the data
+ * channel can reach.
+ *
+ *   POST /boot     the template: {templateId, user, workdir, env{}, kernels[]}; kernels start. 204
+ *   GET  /ready    200 once they answered, else 503 with the reason, after waiting up to ?wait=MS
+ *   POST /init     the sandbox: {sandboxId, templateId, accessToken, envVars{}, timestamp, entropy,
+ * user, workdir}. 204 once, and for the same again; 409 for another GET  /state    {initialised,
+ * sandboxId} POST /notice   {kind, count}: something that only the host can see GET  /metrics  as
+ * envd's
+ */
+#include "guest-kernel-agent/system/notices.h"
+
+struct contexts;
+struct control;
+struct http_stream;
+struct identity;
+struct loop;
+struct metrics;
+
+struct control_conf {
+	struct loop *loop;
+	struct identity *identity;
+	struct contexts *contexts;
+	struct metrics *metrics;
+	struct notices *notices;
+	const char *run_dir; /* where the marker files go */
+};
+
+struct control *control_new(const struct control_conf *c);
+/* The server and the contexts are gone already. */
+struct control *control_free(struct control *c);
+/* For http_server_conf: arg is the control. */
+void control_on_request(struct http_stream *st, void *arg);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/agent/agent_tests.h"
+
+#include "lib/test.h"
+
+static Suite *agent_suite(void)
+{
+	Suite *s = suite_create("agent");
+	add_journal_tests(s);
+	add_ndjson_tests(s);
+	add_identity_tests(s);
+	add_execution_tests(s);
+	add_reaper_tests(s);
+	return s;
+}
+
+TEST_MAIN(agent_suite)

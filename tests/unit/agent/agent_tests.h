@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <check.h>
+
+void add_journal_tests(Suite *s);
+void add_ndjson_tests(Suite *s);
+void add_identity_tests(Suite *s);
+void add_execution_tests(Suite *s);
+void add_reaper_tests(Suite *s);

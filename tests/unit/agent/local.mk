@@ -1,0 +1,27 @@
+AGENT_TEST_LIBS = libagent.a $(AGENT_LIBS)
+
+check_PROGRAMS += tests/unit/agent/agent_test
+TESTS += tests/unit/agent/agent_test
+tests_unit_agent_agent_test_SOURCES = \
+	tests/unit/agent/agent_test.c \
+	tests/unit/agent/agent_tests.h \
+	tests/unit/agent/execution_test.c \
+	tests/unit/agent/identity_test.c \
+	tests/unit/agent/journal_test.c \
+	tests/unit/agent/ndjson_test.c \
+	tests/unit/agent/reaper_test.c \
+	tests/lib/fake_contexts.c \
+	tests/lib/fake_contexts.h \
+	tests/lib/test.h
+tests_unit_agent_agent_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_unit_agent_agent_test_LDADD = $(AGENT_TEST_LIBS) $(CHECK_LIBS)
+$(tests_unit_agent_agent_test_OBJECTS): $(PROTO_H)
+
+# The whole agent over fake contexts, driven through its sockets.
+check_PROGRAMS += tests/unit/agent/agent_fake
+tests_unit_agent_agent_fake_SOURCES = \
+	guest-kernel-agent/main.c \
+	tests/lib/fake_contexts.c \
+	tests/lib/fake_contexts.h
+tests_unit_agent_agent_fake_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_unit_agent_agent_fake_LDADD = $(AGENT_TEST_LIBS)
