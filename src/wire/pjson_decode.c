@@ -255,6 +255,12 @@ static int read_array(
 	return r;
 }
 
+/* Only the canonical form of a number, so that two texts are never one key. */
+static bool is_plain_integer(const char *key)
+{
+	return key[strspn(key, "-0123456789")] == '\0' && !str_eq(key, "-0");
+}
+
 static int read_key(
     const struct place *pl, const ProtobufCFieldDescriptor *f, const char *key, void *dst)
 {
@@ -264,6 +270,8 @@ static int read_key(
 		*(protobuf_c_boolean *)dst = str_eq(key, "true");
 		return 0;
 	}
+	if (f->type != PROTOBUF_C_TYPE_STRING && !is_plain_integer(key))
+		return fail(pl, -EINVAL, "expected an integer as key");
 	CLEAN_JSON json_t *text = json_string(key);
 	return text ? read_value(pl, f, text, dst) : fail_memory(pl);
 }

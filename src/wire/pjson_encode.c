@@ -81,6 +81,9 @@ static int put_float(struct buf *dst, double v, bool single)
 		return buf_append_str(dst, "\"NaN\"");
 	if (isinf(v))
 		return buf_append_str(dst, v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+	if (v == 0 && signbit(v))
+		return buf_append_str(
+		    dst, "-0.0"); /* "-0" is read as an integer, which has no sign */
 	for (int digits = single ? FLT_DIG : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
 		(void)snprintf(text, sizeof(text), "%.*g", digits, v);
 		if (single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v)

@@ -62,6 +62,8 @@ static const struct {
 	{ "{\"maps\":{\"text\":[]}}", "maps.text: expected an object" },
 	{ "{\"maps\":{\"text\":{\"a b\":null}}}", "maps.text[\"a b\"]: null is not allowed" },
 	{ "{\"maps\":{\"byNumber\":{\"x\":{}}}}", "maps.byNumber[\"x\"]: expected an integer" },
+	{ "{\"maps\":{\"byNumber\":{\"1.0\":{}}}}", "maps.byNumber[\"1.0\"]: expected an integer" },
+	{ "{\"maps\":{\"byNumber\":{\"-0\":{}}}}", "maps.byNumber[\"-0\"]: expected an integer" },
 	{ "{\"maps\":{\"byNumber\":{\"1\":{\"u32\":-1}}}}",
 	    "maps.byNumber[\"1\"].u32: expected an integer" },
 	{ "{\"maps\":{\"byBool\":{\"1\":\"1\"}}}",

@@ -64,6 +64,7 @@ static const struct vector canonical[] = {
 	{ CHOICE, "{\"nothing\":null}", "3000" },
 	{ CHOICE, "{\"dynamic\":null}", "3a020800" },
 	{ CHOICE, "{\"dynamic\":1.5}", "3a0911000000000000f83f" },
+	{ CHOICE, "{\"dynamic\":-0.0}", "3a09110000000000000080" },
 	{ CHOICE, "{\"flag\":true,\"after\":3}", "28014003" },
 	{ KNOWN,
 	    "{\"time\":\"2026-11-21T04:57:00.123Z\",\"duration\":\"-1.500s\","
