@@ -1,6 +1,8 @@
 # src/image
 noinst_LIBRARIES += libimage.a
 libimage_a_SOURCES = \
+	src/image/hostbase.c \
+	src/image/hostbase.h \
 	src/image/template.c \
 	src/image/template.h \
 	src/image/templates.c \

@@ -1,1 +1,24 @@
-# src/launcher
+noinst_LIBRARIES += liblauncher.a
+liblauncher_a_SOURCES = \
+	src/launcher/bases.c \
+	src/launcher/box.c src/launcher/box.h \
+	src/launcher/box_create.c \
+	src/launcher/box_remove.c \
+	src/launcher/box_spawn.c \
+	src/launcher/box_watch.c \
+	src/launcher/child.c src/launcher/child.h \
+	src/launcher/client.c src/launcher/launcher.h \
+	src/launcher/disk.c src/launcher/disk.h \
+	src/launcher/outbox.c src/launcher/outbox.h \
+	src/launcher/proto.c src/launcher/proto.h \
+	src/launcher/record.c src/launcher/record.h \
+	src/launcher/recover.c \
+	src/launcher/rootfs.c \
+	src/launcher/server.c src/launcher/server.h \
+	src/launcher/slots.c src/launcher/slots.h \
+	src/launcher/task.c src/launcher/task.h
+
+libexec_PROGRAMS += sandglass-launcher
+sandglass_launcher_SOURCES = src/launcher/main.c
+sandglass_launcher_LDADD = liblauncher.a libhostnet.a libimage.a libjail.a libloop.a libbase.a \
+	$(NFTABLES_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS)

@@ -1,1 +1,20 @@
-# tests/system
+# Real sandboxes: make check-system, as root.
+EXTRA_PROGRAMS = tests/system/system_test tests/system/probe_init
+
+tests_system_probe_init_SOURCES = tests/system/probe_init.c
+tests_system_probe_init_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter -O2
+tests_system_probe_init_LDFLAGS = -static
+
+tests_system_system_test_SOURCES = \
+	tests/system/lifecycle_test.c \
+	tests/system/rig.c tests/system/rig.h \
+	tests/system/system_test.c tests/system/system_tests.h
+tests_system_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/system
+tests_system_system_test_LDADD = liblauncher.a libhostnet.a libimage.a libjail.a libloop.a libbase.a \
+	$(NFTABLES_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) \
+	$(CHECK_LIBS)
+
+.PHONY: check-system
+check-system: tests/system/system_test tests/system/probe_init sandglass-launcher
+	@if test "`id -u`" != 0; then echo "check-system: skipped: must be root"; \
+	else tests/system/system_test; fi

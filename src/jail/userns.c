@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A namespace exists as long as a process is in it or a descriptor holds it: a child that does
+ * nothing makes it, we write its maps and open it, the child goes. */
+#include "jail/userns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fdutil.h"
+
+static int write_map(pid_t pid, const char *which, uint32_t host_base)
+{
+	char path[64], map[64];
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, which);
+	int n = snprintf(map, sizeof(map), "0 %u %u\n", host_base, USERNS_RANGE);
+	return fd_write_file(AT_FDCWD, path, map, (size_t)n);
+}
+
+static int map_and_open(pid_t pid, uint32_t host_base)
+{
+	char path[64];
+	int r = write_map(pid, "uid_map", host_base);
+	if (r == 0)
+		r = write_map(pid, "gid_map", host_base);
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int userns_new(uint32_t host_base)
+{
+	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		for (;;)
+			(void)pause();
+	}
+	int fd = map_and_open((pid_t)pid, host_base);
+	(void)kill((pid_t)pid, SIGKILL);
+	while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd;
+}

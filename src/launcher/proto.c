@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "launcher/proto.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+
+size_t proto_size(uint32_t kind)
+{
+	switch (kind) {
+	case PROTO_PREPARE:
+	case PROTO_CREATE:
+	case PROTO_DESTROY:
+	case PROTO_LIST:
+	case PROTO_ADOPT:
+	case PROTO_USAGE:
+	case PROTO_INTERNET:
+		return sizeof(struct proto_request);
+	case PROTO_REPLY:
+		return sizeof(struct proto_reply);
+	case PROTO_ITEM:
+		return sizeof(struct proto_item);
+	case PROTO_EVENT:
+		return sizeof(struct proto_event);
+	default:
+		return 0;
+	}
+}
+
+bool proto_base_valid(const char *s)
+{
+	return !str_empty(s) && !strchr("._:-", s[0]) &&
+	       str_only(s, "abcdefghijklmnopqrstuvwxyz0123456789._:-");
+}
+
+static bool text_ends(const char *s, size_t cap)
+{
+	return memchr(s, '\0', cap) != NULL;
+}
+
+static bool id_ok(const char *id)
+{
+	return text_ends(id, ID_SANDBOX_LEN + 1) && id_sandbox_valid(id);
+}
+
+static bool base_ok(const char *base)
+{
+	return text_ends(base, PROTO_BASE_MAX + 1) && proto_base_valid(base);
+}
+
+static int check_range(const char *what, uint64_t v, uint64_t min, uint64_t max, struct err *reterr)
+{
+	if (v >= min && v <= max)
+		return 0;
+	return err_set(reterr, -EINVAL, "%s: expected %llu to %llu, got %llu", what,
+	    (unsigned long long)min, (unsigned long long)max, (unsigned long long)v);
+}
+
+static int check_create(const struct proto_create *c, struct err *reterr)
+{
+	if (!id_ok(c->id))
+		return err_set(reterr, -EINVAL, "id: expected 1 to %d of [a-z0-9]", ID_SANDBOX_LEN);
+	if (!base_ok(c->base))
+		return err_set(reterr, -EINVAL, "base: not a valid name");
+	int r = check_range("memory", c->memory_bytes, PROTO_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
+	if (r == 0)
+		r = check_range("disk", c->disk_bytes, PROTO_DISK_MIN, PROTO_DISK_MAX, reterr);
+	if (r == 0)
+		r = check_range(
+		    "cpu", c->cpu_milli, PROTO_CPU_MILLI_MIN, PROTO_CPU_MILLI_MAX, reterr);
+	if (r == 0)
+		r = check_range("pids", c->max_pids, PROTO_PIDS_MIN, PROTO_PIDS_MAX, reterr);
+	if (r == 0)
+		r = check_range("internet", c->internet, 0, 1, reterr);
+	return r;
+}
+
+int proto_check_request(const union proto_any *m, size_t n, struct err *reterr)
+{
+	if (n < sizeof(m->head) || m->head.version != PROTO_VERSION ||
+	    n != proto_size(m->head.kind) || m->head.kind >= PROTO_REPLY)
+		return err_set(reterr, -EPROTO, "not a request of this version");
+	switch (m->head.kind) {
+	case PROTO_LIST:
+		return 0;
+	case PROTO_PREPARE:
+		return base_ok(m->request.base)
+			   ? 0
+			   : err_set(reterr, -EINVAL, "base: not a valid name");
+	case PROTO_CREATE:
+		return check_create(&m->request.create, reterr);
+	default:
+		if (!id_ok(m->request.box.id))
+			return err_set(
+			    reterr, -EINVAL, "id: expected 1 to %d of [a-z0-9]", ID_SANDBOX_LEN);
+		return check_range("internet", m->request.box.on, 0, 1, reterr);
+	}
+}
+
+int proto_check_answer(const union proto_any *m, size_t n)
+{
+	if (n < sizeof(m->head) || m->head.version != PROTO_VERSION ||
+	    n != proto_size(m->head.kind))
+		return -EPROTO;
+	switch (m->head.kind) {
+	case PROTO_REPLY:
+		return text_ends(m->reply.text, sizeof(m->reply.text)) ? 0 : -EPROTO;
+	case PROTO_ITEM:
+		return id_ok(m->item.id) ? 0 : -EPROTO;
+	case PROTO_EVENT:
+		return id_ok(m->event.id) && text_ends(m->event.text, sizeof(m->event.text))
+			   ? 0
+			   : -EPROTO;
+	default:
+		return -EPROTO;
+	}
+}

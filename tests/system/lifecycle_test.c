@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "lib/test.h"
+#include "rig.h"
+#include "system_tests.h"
+
+#define ROUNDS 50
+
+START_TEST(creates_runs_destroys)
+{
+	struct rig r;
+	struct rig_box b;
+	struct err err = ERR_INIT;
+	rig_open(&r, false);
+	ck_assert_msg(rig_create(&r, &b, "ione", &err) == 0, "%s", err_text(&err));
+	ck_assert(rig_answers(&r, &b));
+	ck_assert_str_eq(rig_out(&r, &b, "id -u; hostname; pwd"), "0\nsandbox\n/\n");
+	ck_assert_str_eq(rig_out(&r, &b, "echo $$ > /tmp/x; ls /tmp"), "x\n");
+	ck_assert_str_eq(
+	    rig_out(&r, &b, "python3 -c 'import json; print(json.dumps([1]))'"), "[1]\n");
+	ck_assert_int_eq(rig_destroy(&r, &b), 0);
+	rig_close(&r);
+}
+END_TEST
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static void print_percentiles(const char *what, uint64_t *us, int n)
+{
+	qsort(us, (size_t)n, sizeof(*us), by_value);
+	(void)printf("%s: n %d, p50 %.2f ms, p90 %.2f ms, p99 %.2f ms, max %.2f ms\n", what, n,
+	    (double)us[n / 2] / 1e3, (double)us[n * 9 / 10] / 1e3, (double)us[n * 99 / 100] / 1e3,
+	    (double)us[n - 1] / 1e3);
+}
+
+START_TEST(fifty_leave_nothing)
+{
+	struct rig r;
+	struct rig_box b;
+	static uint64_t create_us[ROUNDS], destroy_us[ROUNDS];
+	rig_open(&r, false);
+	for (int i = 0; i < ROUNDS; i++) {
+		char id[16];
+		(void)snprintf(id, sizeof(id), "i%d", i);
+		uint64_t t = clock_mono_us();
+		ck_assert_int_eq(rig_create(&r, &b, id, NULL), 0);
+		ck_assert(rig_answers(&r, &b));
+		create_us[i] = clock_mono_us() - t;
+		t = clock_mono_us();
+		ck_assert_int_eq(rig_destroy(&r, &b), 0);
+		destroy_us[i] = clock_mono_us() - t;
+		rig_pause(&r, 50);
+	}
+	print_percentiles("create to first answer, spaced by 50 ms", create_us, ROUNDS);
+	print_percentiles("destroy", destroy_us, ROUNDS);
+	rig_close(&r);
+}
+END_TEST
+
+void add_lifecycle_tests(Suite *s)
+{
+	TCase *tc = test_case(s, "lifecycle", 120);
+	tcase_add_test(tc, creates_runs_destroys);
+	tcase_add_test(tc, fifty_leave_nothing);
+}

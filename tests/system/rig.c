@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rig.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fdutil.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "jail/cgroup.h"
+#include "launcher/server.h"
+
+#define CALL_LIMIT_MS 60000
+#define OWNER_ID 65533
+
+struct rig_fault {
+	char step[32];
+};
+
+/* ---- the launcher process ---- */
+
+static int play_fault(const char *step, void *arg)
+{
+	const struct rig_fault *f = arg;
+	return str_eq(f->step, step) ? -EIO : 0;
+}
+
+static const char *program(const char *variable, const char *fallback)
+{
+	const char *p = getenv(variable);
+	return p ? p : fallback;
+}
+
+/* In the child no assertion may be made: Check would write to a descriptor that is not its own. */
+static void make_absolute(const char *path, char dst[PATH_LEN_MAX])
+{
+	if (!realpath(path, dst)) {
+		perror(path);
+		_exit(1);
+	}
+}
+
+static void run_in_process(struct rig *r, const char *state, const char *run, const char *agent)
+{
+	struct err err = ERR_INIT;
+	struct server_conf conf = { .state_dir = state,
+		.runtime_dir = run,
+		.instance = RIG_INSTANCE,
+		.owner_uid = OWNER_ID,
+		.owner_gid = OWNER_ID,
+		.agent = agent,
+		.fault = play_fault,
+		.fault_arg = r->fault };
+	log_open("launcher", LOG_LEVEL_ERROR);
+	int rc = server_run(&conf, 3, &err);
+	if (rc < 0)
+		(void)fprintf(stderr, "launcher: %s\n", err_text(&err));
+	_exit(rc < 0);
+}
+
+static void become_launcher(struct rig *r, int sock)
+{
+	char state[PATH_LEN_MAX], run[PATH_LEN_MAX], agent[PATH_LEN_MAX], exe[PATH_LEN_MAX], id[16];
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)snprintf(state, sizeof(state), "%s/state", r->dir);
+	(void)snprintf(run, sizeof(run), "%s/run", r->dir);
+	(void)snprintf(id, sizeof(id), "%d", OWNER_ID);
+	make_absolute(program("RIG_PROBE", "tests/system/probe_init"), agent);
+	if (dup2(sock, 3) < 0)
+		_exit(1);
+	(void)close_range(4, ~0u, 0);
+	if (r->fault)
+		run_in_process(r, state, run, agent);
+	make_absolute(program("RIG_LAUNCHER", "sandglass-launcher"), exe);
+	(void)execl(exe, exe, "--state", state, "--runtime", run, "--instance", RIG_INSTANCE,
+	    "--owner-uid", id, "--owner-gid", id, "--agent", agent, "--no-network",
+	    getenv("RIG_DEBUG") ? "--debug" : NULL, (char *)NULL);
+	_exit(1);
+}
+
+static void on_lost(void *arg)
+{
+	struct rig *r = arg;
+	r->lost = true;
+}
+
+void rig_start_launcher(struct rig *r)
+{
+	int sv[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	r->pid = fork();
+	ck_assert_int_ge(r->pid, 0);
+	if (r->pid == 0)
+		become_launcher(r, sv[1]);
+	(void)close(sv[1]);
+	r->lost = false;
+	if (r->la)
+		ck_assert_int_eq(launcher_connect(r->la, sv[0]), 0);
+	else
+		r->la = launcher_new(r->loop, sv[0], on_lost, r);
+	ck_assert_ptr_nonnull(r->la);
+}
+
+void rig_stop_launcher(struct rig *r, int signo)
+{
+	(void)kill(r->pid, signo);
+	ck_assert_int_eq(waitpid(r->pid, NULL, 0), r->pid);
+	r->pid = 0;
+	for (int i = 0; i < 200 && !r->lost; i++)
+		rig_pause(r, 10);
+	ck_assert(r->lost);
+}
+
+void rig_set_fault(struct rig *r, const char *step)
+{
+	(void)str_copy(r->fault->step, sizeof(r->fault->step), step ? step : "");
+}
+
+/* ---- waiting ---- */
+
+static void on_tick(struct loop_timer *t, void *arg)
+{
+	*(bool *)arg = true;
+}
+
+void rig_pause(struct rig *r, unsigned ms)
+{
+	struct loop_timer t;
+	bool over = false;
+	loop_timer_init(&t, r->loop, on_tick, &over);
+	loop_timer_set(&t, ms);
+	while (!over)
+		ck_assert_int_eq(loop_turn(r->loop, true), 0);
+	loop_timer_fini(&t);
+}
+
+bool rig_wait(struct rig *r, const int *v, unsigned limit_ms)
+{
+	uint64_t until = clock_mono_ms() + limit_ms;
+	while (*v == 0 && clock_mono_ms() < until)
+		rig_pause(r, 5);
+	return *v != 0;
+}
+
+struct answer {
+	bool there;
+	struct err err;
+	struct proto_reply reply;
+	unsigned items;
+};
+
+static void on_answer(const struct err *err, const struct proto_reply *reply, void *arg)
+{
+	struct answer *a = arg;
+	a->there = true;
+	a->err = *err;
+	if (reply)
+		a->reply = *reply;
+}
+
+static void on_item(const char *id, void *arg)
+{
+	((struct answer *)arg)->items++;
+}
+
+static int wait_answer(struct rig *r, struct answer *a, struct err *reterr)
+{
+	struct loop_timer t;
+	bool over = false;
+	loop_timer_init(&t, r->loop, on_tick, &over);
+	loop_timer_set(&t, CALL_LIMIT_MS);
+	while (!a->there && !over)
+		ck_assert_int_eq(loop_turn(r->loop, true), 0);
+	loop_timer_fini(&t);
+	ck_assert_msg(a->there, "the launcher does not answer");
+	if (reterr)
+		*reterr = a->err;
+	return a->err.code;
+}
+
+/* ---- requests ---- */
+
+static void on_event(struct launcher_watch *w, const struct proto_event *e)
+{
+	struct rig_box *b = container_of(w, struct rig_box, watch);
+	switch (e->event) {
+	case PROTO_EXITED:
+		b->exits++;
+		b->exit_status = e->value;
+		b->exit_oom = e->oom;
+		(void)str_copy(b->text, sizeof(b->text), e->text);
+		break;
+	case PROTO_OOM:
+		b->ooms++;
+		b->oom_kills = e->value;
+		break;
+	case PROTO_PIDS:
+		b->pids++;
+		b->refused = e->value;
+		break;
+	default:
+		ck_abort_msg("unknown event %u", e->event);
+	}
+}
+
+void rig_create_default(struct proto_create *c, const char *id)
+{
+	*c = (struct proto_create){ .base = "host",
+		.memory_bytes = RIG_MEMORY,
+		.disk_bytes = RIG_DISK,
+		.cpu_milli = 1000,
+		.max_pids = RIG_PIDS };
+	(void)str_copy(c->id, sizeof(c->id), id);
+}
+
+int rig_create_as(
+    struct rig *r, struct rig_box *b, const struct proto_create *c, struct err *reterr)
+{
+	struct answer a = { 0 };
+	*b = (struct rig_box){ .watch.cb = on_event };
+	(void)str_copy(b->watch.id, sizeof(b->watch.id), c->id);
+	ck_assert_int_eq(launcher_watch_add(r->la, &b->watch), 0);
+	ck_assert_int_eq(launcher_create(r->la, c, on_answer, &a), 0);
+	int rc = wait_answer(r, &a, reterr);
+	if (rc < 0)
+		launcher_watch_remove(r->la, &b->watch);
+	b->pid = a.reply.box.pid;
+	b->uid_base = a.reply.box.uid_base;
+	return rc;
+}
+
+int rig_create(struct rig *r, struct rig_box *b, const char *id, struct err *reterr)
+{
+	struct proto_create c;
+	rig_create_default(&c, id);
+	return rig_create_as(r, b, &c, reterr);
+}
+
+int rig_destroy(struct rig *r, struct rig_box *b)
+{
+	struct answer a = { 0 };
+	ck_assert_int_eq(launcher_destroy(r->la, b->watch.id, on_answer, &a), 0);
+	int rc = wait_answer(r, &a, NULL);
+	launcher_watch_remove(r->la, &b->watch);
+	return rc;
+}
+
+int rig_adopt(struct rig *r, const char *id)
+{
+	struct answer a = { 0 };
+	ck_assert_int_eq(launcher_adopt(r->la, id, on_answer, &a), 0);
+	return wait_answer(r, &a, NULL);
+}
+
+int rig_usage(struct rig *r, const char *id, struct proto_usage *ret)
+{
+	struct answer a = { 0 };
+	ck_assert_int_eq(launcher_usage(r->la, id, on_answer, &a), 0);
+	int rc = wait_answer(r, &a, NULL);
+	*ret = a.reply.usage;
+	return rc;
+}
+
+unsigned rig_count(struct rig *r)
+{
+	struct answer a = { 0 };
+	ck_assert_int_eq(launcher_list(r->la, on_item, on_answer, &a), 0);
+	ck_assert_int_eq(wait_answer(r, &a, NULL), 0);
+	return a.items;
+}
+
+/* ---- talking to the probe ---- */
+
+static int connect_to(const struct rig *r, const struct rig_box *b, const char *name)
+{
+	char path[160];
+	(void)snprintf(path, sizeof(path), "%s/run/agents/%s/%s.sock", r->dir, b->watch.id, name);
+	return fd_connect_unix(path);
+}
+
+/* Read until the end or the limit; false when the limit came first. */
+static bool read_until_end(int fd, struct buf *dst, unsigned limit_s)
+{
+	uint64_t until = clock_mono_ms() + limit_s * 1000ull;
+	for (;;) {
+		char chunk[4096];
+		struct pollfd p = { fd, POLLIN, 0 };
+		uint64_t now = clock_mono_ms();
+		if (now >= until || poll(&p, 1, (int)(until - now)) <= 0)
+			return false;
+		ssize_t n = read(fd, chunk, sizeof(chunk));
+		if (n <= 0)
+			return true;
+		ck_assert_int_eq(buf_append(dst, chunk, (size_t)n), 0);
+	}
+}
+
+bool rig_answers(struct rig *r, struct rig_box *b)
+{
+	CLEAN_BUF struct buf text = BUF_INIT;
+	CLEAN_FD int fd = connect_to(r, b, "control");
+	return fd >= 0 && read_until_end(fd, &text, 5) && str_eq(buf_cstr(&text), "ok\n");
+}
+
+int rig_run(struct rig *r, struct rig_box *b, unsigned uid, const char *command, char *out,
+    size_t cap, unsigned limit_s)
+{
+	CLEAN_BUF struct buf text = BUF_INIT;
+	CLEAN_FD int fd = connect_to(r, b, "data");
+	ck_assert_int_ge(fd, 0);
+	dprintf(fd, "%u %s\n", uid, command);
+	bool ended = read_until_end(fd, &text, limit_s);
+	char *s = buf_cstr(&text);
+	ck_assert_ptr_nonnull(s);
+	char *status = NULL;
+	for (char *p = s; (p = strstr(p, "status ")) != NULL; p++)
+		status = p;
+	int code = status ? atoi(status + 7) : 124;
+	if (status)
+		*status = '\0';
+	if (out)
+		(void)str_copy(out, cap, s);
+	rig_pause(r, 1);
+	return ended || status ? code : 124;
+}
+
+const char *rig_out(struct rig *r, struct rig_box *b, const char *command)
+{
+	static char out[RIG_OUT];
+	int status = rig_run(r, b, 0, command, out, sizeof(out), 30);
+	ck_assert_msg(status == 0, "%s: status %d: %s", command, status, out);
+	return out;
+}
+
+/* ---- what is left ---- */
+
+static unsigned count_lines(const char *path, const char *with)
+{
+	CLEAN_BUF struct buf text = BUF_INIT;
+	unsigned n = 0;
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fd_read_all(fd, 8u << 20, &text) < 0)
+		return 0;
+	for (char *p = buf_cstr(&text); (p = strstr(p, with)) != NULL; p++)
+		n++;
+	return n;
+}
+
+static unsigned count_entries(const char *path)
+{
+	DIR *d = opendir(path);
+	unsigned n = 0;
+	for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
+/* Loop devices whose file is in our directory, also when it was unlinked. */
+static unsigned count_loops(const char *dir)
+{
+	unsigned n = 0;
+	for (int i = 0; i < 256; i++) {
+		char path[96];
+		(void)snprintf(path, sizeof(path), "/sys/block/loop%d/loop/backing_file", i);
+		n += count_lines(path, dir) > 0;
+	}
+	return n;
+}
+
+static int count_group(const char *name, void *arg)
+{
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static unsigned count_processes(const char *name)
+{
+	DIR *d = opendir("/proc");
+	unsigned n = 0;
+	for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+		char path[300];
+		if (e->d_name[0] < '0' || e->d_name[0] > '9')
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%s/cgroup", e->d_name);
+		n += count_lines(path, name) > 0;
+	}
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
+void rig_take_ledger(const struct rig *r, struct rig_ledger *ret)
+{
+	char path[128];
+	struct cgroup_tree t;
+	*ret = (struct rig_ledger){ .mounts = count_lines("/proc/self/mountinfo", r->dir),
+		.loops = count_loops(r->dir),
+		.processes = count_processes("sandglass-" RIG_INSTANCE) };
+	(void)snprintf(path, sizeof(path), "%s/state/launcher/boxes", r->dir);
+	ret->files = count_entries(path);
+	(void)snprintf(path, sizeof(path), "%s/run/agents", r->dir);
+	ret->sockets = count_entries(path);
+	if (cgroup_tree_open(&t, NULL, "sandglass-" RIG_INSTANCE, NULL) == 0) {
+		(void)cgroup_each(&t, count_group, &ret->cgroups);
+		cgroup_tree_close(&t);
+	}
+}
+
+/* ---- life ---- */
+
+void rig_open(struct rig *r, bool faults)
+{
+	struct answer a = { 0 };
+	char path[128];
+	*r = (struct rig){ 0 };
+	(void)str_copy(r->dir, sizeof(r->dir), "/tmp/sandglass-system.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(r->dir));
+	(void)snprintf(path, sizeof(path), "%s/state", r->dir);
+	ck_assert_int_eq(path_mkdir_p(path, 0755), 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (faults) {
+		r->fault = mmap(NULL, sizeof(*r->fault), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		ck_assert_ptr_ne(r->fault, MAP_FAILED);
+	}
+	r->loop = loop_new();
+	ck_assert_ptr_nonnull(r->loop);
+	rig_start_launcher(r);
+	ck_assert_int_eq(launcher_prepare(r->la, "host", on_answer, &a), 0);
+	struct err err;
+	ck_assert_msg(wait_answer(r, &a, &err) == 0, "prepare: %s", err_text(&err));
+}
+
+void rig_close(struct rig *r)
+{
+	struct rig_ledger left;
+	struct cgroup_tree t;
+	rig_take_ledger(r, &left);
+	ck_assert_uint_eq(rig_count(r), 0);
+	ck_assert_uint_eq(left.mounts, 0);
+	ck_assert_uint_eq(left.loops, 0);
+	ck_assert_uint_eq(left.cgroups, 0);
+	ck_assert_uint_eq(left.files, 0);
+	ck_assert_uint_eq(left.sockets, 0);
+	ck_assert_uint_eq(left.processes, 0);
+	r->la = launcher_free(r->la);
+	int status = 0;
+	ck_assert_int_eq(waitpid(r->pid, &status, 0), r->pid);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "launcher: status %x", status);
+	r->loop = loop_free(r->loop);
+	if (r->fault)
+		(void)munmap(r->fault, sizeof(*r->fault));
+	if (cgroup_tree_open(&t, NULL, "sandglass-" RIG_INSTANCE, NULL) == 0) {
+		ck_assert_int_eq(cgroup_tree_remove(&t), 0);
+		cgroup_tree_close(&t);
+	}
+	ck_assert_int_eq(path_remove_tree(r->dir), 0);
+}

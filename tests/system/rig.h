@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A real launcher over a state directory of its own, with the probe (probe_init.c) as agent. Calls
+ * block until answered. Everything that goes wrong on the way fails the test.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "launcher/launcher.h"
+#include "loop/loop.h"
+
+#define RIG_INSTANCE "systest"
+#define RIG_MEMORY (128ull << 20)
+#define RIG_DISK (64ull << 20)
+#define RIG_PIDS 64u
+
+struct rig_box {
+	struct launcher_watch watch;
+	int exits, ooms, pids; /* events seen */
+	int64_t exit_status, oom_kills, refused;
+	bool exit_oom;
+	char text[ERR_TEXT_MAX];
+	pid_t pid;
+	uint32_t uid_base;
+};
+
+struct rig {
+	char dir[64];
+	struct loop *loop;
+	struct launcher *la;
+	pid_t pid; /* of the launcher */
+	bool lost;
+	struct rig_fault *fault; /* shared with an in-process launcher; NULL = the real program */
+};
+
+/* faults: run the launcher's code in a fork of the test, so that steps can be made to fail. */
+void rig_open(struct rig *r, bool faults);
+/* Everything is destroyed; asserts that nothing is left on the machine. */
+void rig_close(struct rig *r);
+void rig_stop_launcher(struct rig *r, int signo); /* and wait until the client noticed */
+void rig_start_launcher(struct rig *r);
+/* Let the step of this name fail with -EIO from now on; NULL = none. */
+void rig_set_fault(struct rig *r, const char *step);
+
+/* 0 or the code of the failure, its sentence in reterr when not NULL. */
+int rig_create(struct rig *r, struct rig_box *b, const char *id, struct err *reterr);
+int rig_create_as(
+    struct rig *r, struct rig_box *b, const struct proto_create *c, struct err *reterr);
+void rig_create_default(struct proto_create *c, const char *id);
+int rig_destroy(struct rig *r, struct rig_box *b);
+int rig_adopt(struct rig *r, const char *id);
+int rig_usage(struct rig *r, const char *id, struct proto_usage *ret);
+unsigned rig_count(struct rig *r); /* sandboxes that the launcher lists */
+
+/* Run a command in the sandbox; status as of the shell (124 = took longer than limit_s), what it
+ * printed in out. */
+int rig_run(struct rig *r, struct rig_box *b, unsigned uid, const char *command, char *out,
+    size_t cap, unsigned limit_s);
+/* The command's output, all of it; the status must be 0. */
+#define RIG_OUT 4096
+const char *rig_out(struct rig *r, struct rig_box *b, const char *command);
+/* Does the control socket answer? */
+bool rig_answers(struct rig *r, struct rig_box *b);
+/* Turn the loop until *v is not 0, at most limit_ms. */
+bool rig_wait(struct rig *r, const int *v, unsigned limit_ms);
+void rig_pause(struct rig *r, unsigned ms);
+
+/* What this machine has of ours: processes, mounts, groups, loop devices, files. */
+struct rig_ledger {
+	unsigned mounts, loops, cgroups, files, sockets, processes;
+};
+void rig_take_ledger(const struct rig *r, struct rig_ledger *ret);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "lib/test.h"
+#include "system_tests.h"
+
+static Suite *system_suite(void)
+{
+	Suite *s = suite_create("system");
+	add_lifecycle_tests(s);
+	return s;
+}
+
+TEST_MAIN(system_suite)
