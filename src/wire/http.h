@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One interface over HTTP/1.1 and HTTP/2, server and client role: sessions eat and yield bytes, streams
- * are request/response exchanges. No socket, no clock, no allocation without a bound.
+ * One interface over HTTP/1.1 and HTTP/2, server and client role: sessions eat and yield bytes,
+ * streams are request/response exchanges. No socket, no clock, no allocation without a bound.
  *
- * Flow control is exact and end to end. Incoming body bytes count against the stream's window until the
- * owner calls http_stream_consume(); outgoing body bytes are queued by http_stream_write() and reported
- * by on_sent when they leave. A proxy therefore consumes on one side what on_sent reports on the other,
- * and nothing can grow beyond the windows.
+ * Flow control is exact and end to end. Incoming body bytes count against the stream's window until
+ * the owner calls http_stream_consume(); outgoing body bytes are queued by http_stream_write() and
+ * reported by on_sent when they leave. A proxy therefore consumes on one side what on_sent reports
+ * on the other, and nothing can grow beyond the windows.
  *
- * Callbacks run only from http_session_recv(), http_session_send(), http_session_tick() and
- * http_session_free(). A callback may call any http_stream_* function of any stream, but none of these
- * four. After on_close the stream is gone.
+ * Callbacks run only from http_session_recv(), http_session_recv_eof(), http_session_send() and
+ * http_session_free(). A callback may call any http_stream_* function of any stream, but none of
+ * these four. After on_close the stream is gone.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ struct http_stream;
 
 /* ---- heads ---- */
 struct http_field {
-	char *name; /* lower case */
+	char *name; /* lower case; in a list that http_fields_add() made it owns the value too */
 	char *value;
 };
 struct http_fields {
@@ -31,7 +31,8 @@ struct http_fields {
 	size_t n, cap;
 	size_t bytes; /* names + values + 32 each, as RFC 9113 counts */
 };
-int http_fields_add(struct http_fields *f, const char *name, const char *value); /* -ENOMEM, -E2BIG */
+/* -ENOMEM, -E2BIG, -EINVAL (not a field that may stand in a head); the name is lowered. */
+int http_fields_add(struct http_fields *f, const char *name, const char *value);
 int http_fields_addf(struct http_fields *f, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* First value or NULL; name in lower case. */
@@ -53,13 +54,16 @@ struct http_head {
 	int64_t length;	 /* declared content-length, -1 when unknown */
 	struct http_fields fields;
 };
-#define HTTP_HEAD_INIT { .length = -1 }
+#define HTTP_HEAD_INIT       \
+	{                    \
+		.length = -1 \
+	}
 void http_head_fini(struct http_head *h);
 int http_head_set_request(struct http_head *h, const char *method, const char *scheme,
     const char *authority, const char *path);
 
 /* ---- streams ---- */
-enum http_reset {	  /* RFC 9113 codes that we send; on HTTP/1.1 each closes the connection */
+enum http_reset { /* RFC 9113 codes that we send; on HTTP/1.1 each closes the connection */
 	HTTP_RESET_NONE = 0,
 	HTTP_RESET_PROTOCOL = 1,
 	HTTP_RESET_INTERNAL = 2,
@@ -69,14 +73,15 @@ enum http_reset {	  /* RFC 9113 codes that we send; on HTTP/1.1 each closes the 
 };
 
 struct http_handler {
-	/* client: the final response head is in http_stream_peer_head(); 1xx are dropped, except 101 */
+	/* client: the final response head is in http_stream_peer_head(); 1xx are dropped, except
+	 * 101 */
 	void (*on_head)(struct http_stream *st, void *user);
 	void (*on_data)(struct http_stream *st, const void *p, size_t n, void *user);
 	/* peer finished; trailers may be empty */
 	void (*on_end)(struct http_stream *st, const struct http_fields *trailers, void *user);
 	void (*on_sent)(struct http_stream *st, size_t n, void *user); /* optional */
-	/* last call: 0 when both sides ended in order, else -errno (-ECONNRESET, -EPROTO, -ECANCELED,
-	 * -ECONNREFUSED with a refused stream that may be retried) */
+	/* last call: 0 when both sides ended in order, else -errno (-ECONNRESET, -EPROTO,
+	 * -ECANCELED, -ECONNREFUSED with a refused stream that may be retried) */
 	void (*on_close)(struct http_stream *st, int err, void *user);
 };
 
@@ -87,8 +92,12 @@ void *http_stream_user(const struct http_stream *st);
 const struct http_head *http_stream_peer_head(const struct http_stream *st);
 struct http_session *http_stream_session(const struct http_stream *st);
 
-/* Server: send the response head; fields are copied. status 1xx may precede it; 101 turns an upgrade
- * stream into raw bytes both ways. With end, nothing more follows. 0, -ENOMEM, -EINVAL (bad state). */
+/* Server: send the response head; fields are copied. status 1xx may precede it; 101 turns an
+ * upgrade stream into raw bytes both ways. With end, nothing more follows. 0, -ENOMEM, -EINVAL (bad
+ * state or a head that cannot be sent). The session writes host, content-length and the
+ * connection's own fields itself and skips the owner's, except "connection: close" and the
+ * "upgrade" of a 101 or upgrade request. A body that the protocol has no place for (HEAD, 204, 304)
+ * is dropped. */
 int http_stream_respond(struct http_stream *st, const struct http_head *head, bool end);
 /* Queue body bytes: 0, -ENOMEM, -EPIPE (our side already ended or the stream was reset). */
 int http_stream_write(struct http_stream *st, const void *p, size_t n);
@@ -99,6 +108,8 @@ void http_stream_reset(struct http_stream *st, enum http_reset code);
 void http_stream_consume(struct http_stream *st, size_t n);
 size_t http_stream_queued(const struct http_stream *st); /* unsent body bytes */
 bool http_stream_head_sent(const struct http_stream *st);
+/* The peer's message is complete; true already in on_request and on_head when the head was all of
+ * it (on_end still follows), so that a proxy can pass on a head that is also the end. */
 bool http_stream_peer_ended(const struct http_stream *st);
 /* HTTP/1.x (1) or HTTP/2 (2). */
 int http_stream_version(const struct http_stream *st);
@@ -107,16 +118,17 @@ int http_stream_version(const struct http_stream *st);
 struct http_session_ops {
 	/* server: a request head is complete; install a handler here */
 	void (*on_request)(struct http_stream *st, void *arg);
-	/* there is output although nobody called send: schedule http_session_send() (never called from
-	 * inside http_session_recv() or http_session_send()) */
+	/* there is output, or want_read turned true, although nobody called send: schedule
+	 * http_session_send() and look at want_read then (never called from inside the four calls
+	 * that run callbacks) */
 	void (*wake)(struct http_session *s, void *arg);
 };
 struct http_session_conf {
 	const struct http_session_ops *ops;
 	void *arg;
-	bool tls;		 /* for the scheme of requests */
-	uint32_t stream_window;	 /* 0 = LIMIT_STREAM_WINDOW */
-	uint32_t max_streams;	 /* 0 = LIMIT_STREAMS_PER_CONN */
+	bool tls;		/* for the scheme of requests */
+	uint32_t stream_window; /* 0 = LIMIT_STREAM_WINDOW */
+	uint32_t max_streams;	/* 0 = LIMIT_STREAMS_PER_CONN */
 };
 
 struct http_session *h1_server_new(const struct http_session_conf *c);
@@ -126,18 +138,21 @@ struct http_session *h2_client_new(const struct http_session_conf *c);
 /* Closes every stream with on_close(-ECONNRESET, or err if not 0) first. */
 struct http_session *http_session_free(struct http_session *s, int err);
 
-/* Client: new exchange. The handler is installed; NULL and *ret_err = -ENOMEM, -EAGAIN (no free stream
- * on this connection now), -ESHUTDOWN (goaway or closing). head is copied. */
+/* Client: new exchange. The handler is installed; NULL and *ret_err = -ENOMEM, -EAGAIN (no free
+ * stream on this connection now), -ESHUTDOWN (goaway or closing), -EINVAL (a head that cannot be
+ * sent). head is copied. */
 struct http_stream *http_session_request(struct http_session *s, const struct http_head *head,
     bool end, const struct http_handler *h, void *user, int *ret_err);
 
-/* Feed bytes. Returns how many were taken (fewer than n only on HTTP/1.1 while its reader is behind:
- * offer the rest again after http_session_want_read() turns true), or -EPROTO: send what is pending,
- * then close. now_ms (monotonic) feeds the flood limits. */
+/* Feed bytes. Returns how many were taken (fewer than n only on HTTP/1.1 while its reader is
+ * behind: offer the rest again after http_session_want_read() turns true), or -EPROTO or -ENOMEM:
+ * send what is pending, then close. now_ms (monotonic) feeds the flood limits. */
 ssize_t http_session_recv(struct http_session *s, const void *p, size_t n, uint64_t now_ms);
 /* The peer closed its side. 0 or -ECONNRESET when something was unfinished. */
 int http_session_recv_eof(struct http_session *s);
-/* Next piece of output, valid until the next call on this session; 0 bytes when there is none now. */
+/* Next piece of output, valid until the next call on this session; 0 bytes when there is none now;
+ * -ENOMEM; -ECONNABORTED: an HTTP/1.1 message was broken off, reset the connection so that the peer
+ * does not take it for whole. */
 ssize_t http_session_send(struct http_session *s, const void **ret_p);
 bool http_session_want_read(const struct http_session *s);
 /* True when the connection is finished and may be closed after its output is flushed. */
@@ -148,6 +163,7 @@ size_t http_session_streams(const struct http_session *s);
 /* Keep-alive PING (HTTP/2 only); answered says whether the last one came back. */
 void http_session_ping(struct http_session *s);
 bool http_session_ping_answered(const struct http_session *s);
+void *http_session_arg(const struct http_session *s); /* of its conf */
 
 /* Reason phrase of a status code. */
 const char *http_status_text(int status);

@@ -2,8 +2,10 @@
 include tests/unit/base/local.mk
 include tests/unit/loop/local.mk
 include tests/unit/io/local.mk
+include tests/unit/wire_http/local.mk
 include tests/unit/wire_rpc/local.mk
 include tests/unit/image/local.mk
 include tests/unit/store/local.mk
 include tests/unit/rpc_call/local.mk
 include tests/unit/agent/local.mk
+include tests/unit/service/local.mk

@@ -1,0 +1,11 @@
+check_PROGRAMS += tests/unit/wire_http/wire_http_test
+TESTS += tests/unit/wire_http/wire_http_test
+tests_unit_wire_http_wire_http_test_SOURCES = \
+	tests/unit/wire_http/harness.c \
+	tests/unit/wire_http/harness.h \
+	tests/unit/wire_http/pair_test.c \
+	tests/unit/wire_http/wire_http_test.c \
+	tests/lib/test.h
+tests_unit_wire_http_wire_http_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_unit_wire_http_wire_http_test_LDADD = libwire.a libbase.a $(NGHTTP2_LIBS) $(HTTP_PARSER_LIBS) \
+	$(CHECK_LIBS)
