@@ -14,9 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config.h"
+
 #include "base/err.h"
 #include "base/fdutil.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "guest-kernel-agent/code/execution.h"
 #include "guest-kernel-agent/code/interpreter.h"
@@ -43,7 +46,12 @@ struct options {
 	enum log_level level;
 };
 
+struct dirs {
+	char marks[PATH_LEN_MAX], kernels[PATH_LEN_MAX], python[PATH_LEN_MAX];
+};
+
 struct agent {
+	struct dirs dirs;
 	struct loop *loop;
 	struct reaper *reaper;
 	struct identity *identity;
@@ -185,6 +193,8 @@ static void agent_fini(struct agent *a)
 static int make_code_parts(struct agent *a)
 {
 	a->contexts = contexts_new(a->loop);
+	if (a->contexts && contexts_use_dirs(a->contexts, a->dirs.kernels, a->dirs.python) < 0)
+		return -ENOMEM;
 	struct executions_conf ec = {
 		.loop = a->loop, .contexts = a->contexts, .notices = &a->notices
 	};
@@ -195,8 +205,20 @@ static int make_code_parts(struct agent *a)
 	return a->interpreter ? 0 : -ENOMEM;
 }
 
+static int make_dirs(struct dirs *d, const char *run_dir)
+{
+	int r = path_printf(d->marks, sizeof(d->marks), "%s/e2b", run_dir);
+	if (r == 0)
+		r = path_printf(d->kernels, sizeof(d->kernels), "%s/sandglass/kernels", run_dir);
+	return r < 0 ? r
+		     : path_printf(d->python, sizeof(d->python), "%s/sandglass/python", run_dir);
+}
+
 static int make_parts(struct agent *a, const struct options *o)
 {
+	int r = make_dirs(&a->dirs, o->run_dir);
+	if (r < 0)
+		return r;
 	a->loop = loop_new();
 	a->reaper = a->loop ? reaper_new(a->loop) : NULL;
 	a->identity = identity_new();
@@ -208,7 +230,8 @@ static int make_parts(struct agent *a, const struct options *o)
 		.contexts = a->contexts,
 		.metrics = a->metrics,
 		.notices = &a->notices,
-		.run_dir = o->run_dir };
+		.mark_dir = a->dirs.marks,
+		.python_dir = a->dirs.python };
 	a->envd = envd_new(a->loop, a->identity, a->metrics);
 	a->ports = ports_new(a->loop, a->identity);
 	a->control = control_new(&cc);
@@ -224,7 +247,7 @@ static int make_parts(struct agent *a, const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = { CONTROL_FD, DATA_FD, "/run/e2b", LOG_LEVEL_INFO };
+	struct options o = { CONTROL_FD, DATA_FD, "/run", LOG_LEVEL_INFO };
 	struct agent a = { 0 };
 	parse_options(argc, argv, &o);
 	log_open("sandglass-agent", o.level);

@@ -130,6 +130,14 @@ static void exchange_free(struct exchange *x)
 	mem_free(x);
 }
 
+/* There is nothing of it that a first attempt could use up. */
+static bool is_bodiless(const struct http_stream *st)
+{
+	const struct http_head *h = http_stream_peer_head(st);
+	bool plain = str_eq(h->method, "GET") || str_eq(h->method, "HEAD");
+	return http_stream_peer_ended(st) || h->length == 0 || (plain && h->length < 0);
+}
+
 /* The request's head as the program gets it: what is between us and the gateway is left out. */
 static int copy_head(struct http_head *dst, const struct http_head *src)
 {
@@ -176,7 +184,7 @@ static int exchange_start(
 	x->up = up;
 	x->address = address;
 	x->second = second;
-	x->bodiless = http_stream_peer_ended(st) || http_stream_peer_head(st)->length == 0;
+	x->bodiless = is_bodiless(st);
 	up->exchanges++;
 	loop_timer_cancel(&up->idle);
 	int r = copy_head(&x->head, http_stream_peer_head(st));

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "guest-kernel-agent/code/warmup.h"
 #include "guest-kernel-agent/jupyter/context.h"
+#include "guest-kernel-agent/python/install.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/marks.h"
 #include "guest-kernel-agent/system/metrics.h"
@@ -96,6 +97,8 @@ static int boot(struct control *c, const json_t *o, struct err *reterr)
 		r = identity_boot(c->conf.identity, o, reterr);
 	if (r == 0)
 		r = configure_contexts(c, reterr);
+	if (r == 0)
+		r = python_files_install(c->conf.python_dir, reterr);
 	if (r == 0 && kernels)
 		r = start_kernels(c, kernels, reterr);
 	ready_on_change(c->ready);
@@ -130,7 +133,7 @@ static int init(struct control *c, const json_t *o, struct err *reterr)
 	struct err why = ERR_INIT;
 	if (buf_len(&entropy) > 0)
 		(void)marks_add_entropy(buf_data(&entropy), buf_len(&entropy), &why);
-	(void)marks_write(c->conf.run_dir, c->conf.identity, &why);
+	(void)marks_write(c->conf.mark_dir, c->conf.identity, &why);
 	if (why.code)
 		log_warn("%s", err_text(&why));
 	r = configure_contexts(c, reterr);

@@ -26,7 +26,8 @@ struct control_conf {
 	struct contexts *contexts;
 	struct metrics *metrics;
 	struct notices *notices;
-	const char *run_dir; /* where the marker files go */
+	const char *mark_dir;	/* where the marker files go */
+	const char *python_dir; /* where our Python files go */
 };
 
 struct control *control_new(const struct control_conf *c);

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "guest-kernel-agent/jupyter/context.h"
+#include "guest-kernel-agent/python/install.h"
 #include "loop/loop.h"
 
 #define SPAM_LINE 1024
@@ -128,6 +129,11 @@ int contexts_configure(
 		CLEAN_FREE char *name = mem_strndup(*env, (size_t)(equal - *env));
 		json_object_set_new(cs->env, name, json_string(equal + 1));
 	}
+	return 0;
+}
+
+int python_files_install(const char *dir, struct err *reterr)
+{
 	return 0;
 }
 
