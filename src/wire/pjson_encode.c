@@ -25,31 +25,31 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
 	return len <= n && str_utf8_valid(p, len) ? len : 0;
 }
 
-static bool is_plain(unsigned char c)
+/* How many bytes can be copied as they are. */
+static size_t plain_run(const unsigned char *p, size_t n)
 {
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+	size_t run = 0, len = 1;
+	while (run < n && len > 0) {
+		unsigned char c = p[run];
+		if (c >= 0x80)
+			len = utf8_sequence(p + run, n - run);
+		else
+			len = c >= 0x20 && c != 0x7f && c != '"' && c != '\\';
+		run += len;
+	}
+	return run;
 }
 
-/* One character that cannot be copied as it is; returns how many bytes it took or -ENOMEM. */
-static int put_special(struct buf *dst, const unsigned char *p, size_t n)
+/* One byte that cannot be copied: an escape, or the mark of broken UTF-8. */
+static int put_special(struct buf *dst, unsigned char c)
 {
 	static const char shorts[] = "b\bf\fn\nr\rt\t\"\"\\\\";
 	for (const char *s = shorts; *s; s += 2) {
-		if ((unsigned char)s[1] == *p) {
-			const char pair[] = { '\\', s[0] };
-			int r = buf_append(dst, pair, 2);
-			return r < 0 ? r : 1;
-		}
+		const char pair[] = { '\\', s[0] };
+		if ((unsigned char)s[1] == c)
+			return buf_append(dst, pair, 2);
 	}
-	size_t len = utf8_sequence(p, n);
-	int r;
-	if (len == 0)
-		r = buf_append_str(dst, "\\ufffd");
-	else if (*p < 0x20 || *p == 0x7f)
-		r = buf_printf(dst, "\\u%04x", *p);
-	else
-		r = buf_append(dst, p, len);
-	return r < 0 ? r : len ? (int)len : 1;
+	return c >= 0x80 ? buf_append_str(dst, "\\ufffd") : buf_printf(dst, "\\u%04x", c);
 }
 
 static int put_text(struct buf *dst, const char *text)
@@ -57,17 +57,14 @@ static int put_text(struct buf *dst, const char *text)
 	const unsigned char *p = (const unsigned char *)(text ? text : "");
 	size_t n = strlen((const char *)p);
 	int r = buf_append_byte(dst, '"');
-	while (r >= 0 && n > 0) {
-		size_t run = 0;
-		while (run < n && is_plain(p[run]))
-			run++;
+	while (r == 0 && n > 0) {
+		size_t run = plain_run(p, n);
 		r = buf_append(dst, p, run);
 		p += run;
 		n -= run;
 		if (r == 0 && n > 0) {
-			r = put_special(dst, p, n);
-			p += r > 0 ? r : 0;
-			n -= r > 0 ? (size_t)r : 0;
+			r = put_special(dst, *p++);
+			n--;
 		}
 	}
 	return r < 0 ? r : buf_append_byte(dst, '"');
@@ -81,9 +78,8 @@ static int put_float(struct buf *dst, double v, bool single)
 		return buf_append_str(dst, "\"NaN\"");
 	if (isinf(v))
 		return buf_append_str(dst, v > 0 ? "\"Infinity\"" : "\"-Infinity\"");
-	if (v == 0 && signbit(v))
-		return buf_append_str(
-		    dst, "-0.0"); /* "-0" is read as an integer, which has no sign */
+	if (v == 0 && signbit(v)) /* "-0" would be read as an integer, which has no sign */
+		return buf_append_str(dst, "-0.0");
 	for (int digits = single ? FLT_DIG : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
 		(void)snprintf(text, sizeof(text), "%.*g", digits, v);
 		if (single ? strtof(text, NULL) == (float)v : strtod(text, NULL) == v)

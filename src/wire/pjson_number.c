@@ -9,8 +9,8 @@
 
 #include "base/str.h"
 
-#define DOUBLE_EXACT_MAX 9007199254740992.0 /* 2^53: above it, neighbours share a representation \
-					     */
+/* 2^53: above it, neighbours share a representation. */
+#define DOUBLE_EXACT_MAX 9007199254740992.0
 
 struct pjson_range pjson_range(ProtobufCType type)
 {
