@@ -35,7 +35,7 @@
 #define TEXT_MAX 1024			/* status text */
 #define REQUEST_TIMEOUT_MS (120 * 1000) /* for the only message of a request: slow senders */
 #define LINGER_MS (30 * 1000)
-#define DRAIN_MAX (1024 * 1024)
+#define DRAIN_MAX (2 * LIMIT_RPC_MESSAGE)
 #define TIMER_MAX_MS (24 * 3600 * 1000u) /* longer waits are taken in pieces */
 #define QUEUE_MARK (LIMIT_STREAM_QUEUE / 2)
 #define QUEUE_MAX (LIMIT_STREAM_QUEUE + 2 * LIMIT_RPC_MESSAGE)
