@@ -1,16 +1,16 @@
 # guest-kernel-agent/python: what runs inside the guest's Python, carried in the agent as C arrays.
-SANDGLASS_PYTHON = \
+GUEST_PYTHON_FILES = \
 	guest-kernel-agent/python/sandglass_env.py \
 	guest-kernel-agent/python/sandglass_kernel.py \
 	guest-kernel-agent/python/sandglass_output.py \
 	guest-kernel-agent/python/sandglass_startup.py
 
-EXTRA_DIST += $(SANDGLASS_PYTHON)
+EXTRA_DIST += $(GUEST_PYTHON_FILES)
 BUILT_SOURCES += guest-kernel-agent/python/files.h
 CLEANFILES += guest-kernel-agent/python/files.h
 
 # static const struct python_file python_files[]: name, bytes, length
-guest-kernel-agent/python/files.h: $(SANDGLASS_PYTHON)
+guest-kernel-agent/python/files.h: $(GUEST_PYTHON_FILES)
 	@$(MKDIR_P) guest-kernel-agent/python
 	$(AM_V_GEN)(n=0; for f in $^; do n=$$((n + 1)); \
 	        echo "static const unsigned char python_file_$$n[] = {"; \
