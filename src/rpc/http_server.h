@@ -2,7 +2,8 @@
 #pragma once
 /*
  * HTTP server: listeners, connections and their sessions. A cleartext listener tells HTTP/1.1 from
- * HTTP/2 by the first bytes; a TLS one by ALPN. Limits connections, time to the first head, idle time.
+ * HTTP/2 by the first bytes; a TLS one by ALPN. Limits connections, time to the first head, idle
+ * time.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,9 +19,9 @@ struct http_server_conf {
 	/* A request head arrived: install a handler on st, or answer at once. */
 	void (*on_request)(struct http_stream *st, void *arg);
 	void *arg;
-	unsigned max_connections; /* 0 = LIMIT_CONNECTIONS */
-	uint64_t head_timeout_ms; /* 0 = 30 s: until a connection's first complete head; and TLS */
-	uint64_t idle_timeout_ms; /* 0 = 650 s without any stream */
+	unsigned max_connections;  /* 0 = LIMIT_CONNECTIONS */
+	uint64_t head_timeout_ms;  /* 0 = 30 s: until a connection's first complete head; and TLS */
+	uint64_t idle_timeout_ms;  /* 0 = 650 s without any stream */
 	uint64_t stall_timeout_ms; /* 0 = 120 s: a peer that accepts no byte of pending output */
 };
 
@@ -39,10 +40,11 @@ const char *http_server_peer(const struct http_stream *st);
 
 /* ---- small answers ---- */
 /* Complete response with a body. */
-int http_answer(struct http_stream *st, int status, const char *content_type, const void *p, size_t n);
+int http_answer(
+    struct http_stream *st, int status, const char *content_type, const void *p, size_t n);
 int http_answer_text(struct http_stream *st, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Collect a request body of at most max bytes, then call fn once: err 0, -EFBIG or -errno (the stream
- * is gone unless err is 0 or -EFBIG). The body is valid during fn. */
+/* Collect a request body of at most max bytes, then call fn once: err 0, -EFBIG or -errno (the
+ * stream is gone unless err is 0 or -EFBIG). The body is valid during fn. */
 int http_collect(struct http_stream *st, size_t max,
     void (*fn)(struct http_stream *st, int err, const void *p, size_t n, void *arg), void *arg);

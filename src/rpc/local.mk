@@ -12,4 +12,14 @@ librpc_a_SOURCES += src/rpc/health.c
 librpc_a_SOURCES += src/rpc/reflection.c
 librpc_a_SOURCES += src/rpc/router.c
 librpc_a_SOURCES += src/rpc/router.h
+librpc_a_SOURCES += src/rpc/http_answer.c
+librpc_a_SOURCES += src/rpc/http_client.c
+librpc_a_SOURCES += src/rpc/http_client.h
+librpc_a_SOURCES += src/rpc/http_conn.c
+librpc_a_SOURCES += src/rpc/http_conn.h
+librpc_a_SOURCES += src/rpc/http_fetch.c
+librpc_a_SOURCES += src/rpc/http_server.c
+librpc_a_SOURCES += src/rpc/http_server.h
+librpc_a_SOURCES += src/rpc/proxy.c
+librpc_a_SOURCES += src/rpc/proxy.h
 $(librpc_a_OBJECTS): $(PROTO_H)

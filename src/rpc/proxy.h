@@ -23,6 +23,10 @@ struct proxy_conf {
 	void *arg;
 };
 
+/* The request's head as it goes upstream by default: without what is for one hop only. dst is empty
+ * before; finish it in any case. 0 or -errno. */
+int proxy_request_head(struct http_head *dst, const struct http_head *src);
+
 /* Takes over st's handler. 0 or -errno (then st is untouched). */
 int proxy_start(struct http_stream *st, const struct proxy_conf *c, struct proxy **ret_optional);
 /* Break it now: resets both sides (connection reset on HTTP/1.1). on_done follows. */
