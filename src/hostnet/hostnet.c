@@ -240,13 +240,20 @@ struct hostnet *hostnet_open(const struct hostnet_conf *c, struct err *reterr)
 	return h;
 }
 
+/* It finishes what it is making, then sees the closed socket. */
+static void stop_maker(struct hostnet *h)
+{
+	h->maker_fd = fd_close(h->maker_fd);
+	if (h->maker_pid > 0)
+		(void)waitpid(h->maker_pid, NULL, 0);
+	h->maker_pid = 0;
+}
+
 struct hostnet *hostnet_close(struct hostnet *h)
 {
 	if (!h)
 		return NULL;
-	h->maker_fd = fd_close(h->maker_fd);
-	if (h->maker_pid > 0)
-		(void)waitpid(h->maker_pid, NULL, 0);
+	stop_maker(h);
 	for (unsigned i = 0; i < h->plan.n_slots; i++)
 		(void)fd_close(h->slots[i].netns_fd);
 	(void)fd_close(h->nl);
@@ -276,6 +283,7 @@ static int remove_strays(struct hostnet *h)
 int hostnet_teardown(struct hostnet *h, struct err *reterr)
 {
 	h->settled = false;
+	stop_maker(h); /* or it would make more behind our back */
 	for (unsigned i = 0; i < h->plan.n_slots; i++) {
 		h->slots[i].netns_fd = fd_close(h->slots[i].netns_fd);
 		set_state(h, i, SLOT_FREE);

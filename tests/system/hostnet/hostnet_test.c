@@ -44,11 +44,12 @@ static int bound(int type, uint16_t port)
 	return fd;
 }
 
-static void serve_internet(void)
+static void serve_internet(int sync)
 {
 	struct pollfd p[] = { { bound(SOCK_STREAM, 8000), POLLIN, 0 },
 		{ bound(SOCK_DGRAM, 53), POLLIN, 0 } };
-	(void)listen(p[0].fd, 16);
+	if (listen(p[0].fd, 16) < 0 || write(sync, "r", 1) != 1)
+		_exit(4);
 	while (poll(p, 2, -1) > 0) {
 		struct sockaddr_in from;
 		socklen_t n = sizeof(from);
@@ -73,29 +74,30 @@ static struct in_addr address(const char *s)
 	return a;
 }
 
+/* In the child, once the parent has given it its end of the wire. */
+static void become_internet(int sync)
+{
+	char c = 'n'; /* the namespace is there */
+	if (unshare(CLONE_NEWNET) < 0 || write(sync, &c, 1) != 1 || read(sync, &c, 1) != 1)
+		_exit(2);
+	int nl = netlink_open();
+	(void)netlink_set_link(nl, "lo", true);
+	(void)netlink_add_address(nl, "eth0", address(INTERNET), 24);
+	(void)netlink_set_link(nl, "eth0", true);
+	(void)netlink_add_default_route(nl, address(UPLINK), "eth0");
+	serve_internet(sync);
+	_exit(0);
+}
+
 static void start_internet(void)
 {
-	int ready[2];
-	ck_assert_int_eq(pipe(ready), 0);
-	internet = fork();
-	if (internet == 0) {
-		char c;
-		if (unshare(CLONE_NEWNET) < 0 || write(ready[1], "x", 1) != 1)
-			_exit(2);
-		(void)close(ready[1]);
-		while (if_nametoindex("eth0") == 0 && read(ready[0], &c, 1) < 0)
-			continue;
-		(void)poll(NULL, 0, 100); /* the parent sets the link up */
-		int nl = netlink_open();
-		(void)netlink_set_link(nl, "lo", true);
-		(void)netlink_add_address(nl, "eth0", address(INTERNET), 24);
-		(void)netlink_set_link(nl, "eth0", true);
-		(void)netlink_add_default_route(nl, address(UPLINK), "eth0");
-		serve_internet();
-		_exit(0);
-	}
+	int sync[2];
 	char c, path[64];
-	ck_assert_int_eq(read(ready[0], &c, 1), 1);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync), 0);
+	internet = fork();
+	if (internet == 0)
+		become_internet(sync[1]);
+	ck_assert_int_eq(read(sync[0], &c, 1), 1);
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)internet);
 	internet_ns = open(path, O_RDONLY | O_CLOEXEC);
 	int nl = netlink_open();
@@ -103,8 +105,10 @@ static void start_internet(void)
 	ck_assert_int_eq(netlink_add_veth(nl, "sgtestup", "eth0", internet_ns), 0);
 	ck_assert_int_eq(netlink_add_address(nl, "sgtestup", address(UPLINK), 24), 0);
 	ck_assert_int_eq(netlink_set_link(nl, "sgtestup", true), 0);
-	(void)close(ready[0]);
-	(void)close(ready[1]);
+	ck_assert_int_eq(write(sync[0], "l", 1), 1); /* the link is there */
+	ck_assert_int_eq(read(sync[0], &c, 1), 1);   /* it listens */
+	(void)close(sync[0]);
+	(void)close(sync[1]);
 	(void)close(nl);
 }
 
