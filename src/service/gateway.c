@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/gateway.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -26,7 +25,7 @@ struct gateway {
 };
 
 struct box {
-	struct gateway *owner;
+	struct gateway *owner; /* NULL once it is gone, while the last exchanges are being cut */
 	char id[ID_SANDBOX_LEN + 1];
 	struct link exchanges;
 	unsigned count;
@@ -59,7 +58,8 @@ static void box_release(struct box *b)
 {
 	if (b->count > 0)
 		return;
-	(void)map_remove(b->owner->boxes, b->id);
+	if (b->owner)
+		(void)map_remove(b->owner->boxes, b->id);
 	(void)mem_free(b);
 }
 
@@ -80,7 +80,8 @@ static void exchange_free(struct exchange *x)
 {
 	link_remove(&x->link);
 	x->box->count--;
-	x->box->owner->count--;
+	if (x->box->owner)
+		x->box->owner->count--;
 	box_release(x->box);
 	http_head_fini(&x->head);
 	(void)mem_free(x);
@@ -118,7 +119,9 @@ struct gateway *gateway_free(struct gateway *g)
 {
 	if (!g)
 		return NULL;
-	assert(g->count == 0);
+	void *it = NULL;
+	for (struct box *b; g->boxes && (b = map_next(g->boxes, &it, NULL));)
+		b->owner = NULL;
 	if (g->sub)
 		sandboxes_unsubscribe(g->sub);
 	(void)map_free(g->boxes);
@@ -206,7 +209,8 @@ static void on_fail(struct http_stream *st, int err, void *arg)
 {
 	struct exchange *x = arg;
 	struct sandbox_view v = { .state = SANDBOX_GONE };
-	struct sandbox *sb = sandboxes_find(x->box->owner->conf.sandboxes, x->route.sandbox_id);
+	struct gateway *g = x->box->owner;
+	struct sandbox *sb = g ? sandboxes_find(g->conf.sandboxes, x->route.sandbox_id) : NULL;
 	(void)err;
 	if (sb)
 		sandbox_view(sb, &v);

@@ -25,7 +25,7 @@ struct gateway_conf {
 #define GATEWAY_MAX_EXCHANGES 1000
 
 struct gateway *gateway_new(const struct gateway_conf *c); /* NULL on -ENOMEM */
-/* The server is gone already, and with it every exchange. */
+/* The server is gone already; what the agents still have of its exchanges ends without us. */
 struct gateway *gateway_free(struct gateway *g);
 /* True when the request was for a sandbox, or meant to be: st is taken over then. */
 bool gateway_handle(struct gateway *g, struct http_stream *st);

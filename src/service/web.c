@@ -137,6 +137,11 @@ struct web *web_free(struct web *w)
 	return mem_free(w);
 }
 
+const char *web_policy(const struct web *w)
+{
+	return w->policy;
+}
+
 /* ---- serving ---- */
 static int add_fields(const struct web *w, const struct asset *a, struct http_fields *f)
 {

@@ -18,3 +18,5 @@ struct web *web_load(const char *dir, struct err *reterr);
 struct web *web_free(struct web *w);
 /* True when the path is one of the files (any method): st is taken over. */
 bool web_handle(const struct web *w, struct http_stream *st);
+/* The Content-Security-Policy of every answer. */
+const char *web_policy(const struct web *w);
