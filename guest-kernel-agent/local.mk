@@ -31,11 +31,11 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/system/request.c guest-kernel-agent/system/request.h
 
 AGENT_LIBS = librpc.a libwire.a libio.a libloop.a libbase.a libproto.a $(EVENT_LIBS) \
-	$(NGHTTP2_LIBS) $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(HTTP_PARSER_LIBS) $(OPENSSL_LIBS)
+	$(NGHTTP2_LIBS) $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(HTTP_PARSER_LIBS) $(CRYPTO_LIBS)
 $(libagent_a_OBJECTS): $(PROTO_H) proto/descriptors.h
 
 libexec_PROGRAMS += sandglass-agent
-sandglass_agent_SOURCES = guest-kernel-agent/main.c
+sandglass_agent_SOURCES = guest-kernel-agent/main.c guest-kernel-agent/system/no_tls.c
 sandglass_agent_LDADD = libagent.a libjupyter.a $(AGENT_LIBS)
 sandglass_agent_LDFLAGS = $(AM_LDFLAGS)
 if AGENT_STATIC

@@ -49,6 +49,7 @@ struct execution {
 	struct loop_defer limit;
 	struct loop_timer oom_wait;
 	unsigned execution_count;
+	char *detail; /* what the kernel's death was told with, while DYING */
 	uint64_t ended_ms;
 };
 
@@ -73,6 +74,7 @@ static void execution_free(struct execution *x)
 	loop_timer_fini(&x->oom_wait);
 	journal_free(x->journal);
 	mem_free(x->context_id);
+	mem_free(x->detail);
 	mem_free(x);
 }
 
@@ -190,7 +192,7 @@ static void on_oom_wait(struct loop_timer *t, void *arg)
 {
 	struct execution *x = arg;
 	bool oom = notices_oom_recent(x->owner->conf.notices);
-	set_ended(x, oom ? EXEC_OUT_OF_MEMORY : EXEC_KERNEL_DIED, "");
+	set_ended(x, oom ? EXEC_OUT_OF_MEMORY : EXEC_KERNEL_DIED, x->detail ? x->detail : "");
 }
 
 static void on_end(void *arg, enum exec_end how, const char *detail, unsigned execution_count)
@@ -202,6 +204,7 @@ static void on_end(void *arg, enum exec_end how, const char *detail, unsigned ex
 		x->execution_count = execution_count;
 	if (how == EXEC_KERNEL_DIED && !notices_oom_recent(x->owner->conf.notices)) {
 		x->state = STATE_DYING;
+		(void)mem_set_str(&x->detail, detail);
 		loop_timer_set(&x->oom_wait, OOM_NOTICE_WAIT_MS);
 		return;
 	}

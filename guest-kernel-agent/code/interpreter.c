@@ -12,6 +12,7 @@
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/request.h"
+#include "proto/descriptors.h"
 #include "rpc/call.h"
 #include "rpc/http_server.h"
 #include "sandglass/v1/code_interpreter.pb-c.h"
@@ -75,7 +76,8 @@ struct interpreter *interpreter_new(struct loop *l, const struct identity *id,
 		    .arg = ip };
 	ip->router = rpc_router_new(l);
 	if (!ip->router || rpc_router_add(ip->router, &ip->service) < 0 ||
-	    rpc_health_add(ip->router) < 0)
+	    rpc_health_add(ip->router) < 0 ||
+	    rpc_reflection_add(ip->router, proto_descriptors, sizeof(proto_descriptors)) < 0)
 		return interpreter_free(ip);
 	rpc_router_set_gate(ip->router, gate, ip);
 	return ip;

@@ -82,7 +82,8 @@ static void context_end(struct context *c, const struct err *err)
 
 	for (struct link *l; (l = list_pop_front(&c->waiters));)
 		list_push_back(&waiters, l);
-	exec_finish_all(c, EXEC_KERNEL_DIED, err ? err_text(err) : "the context was deleted");
+	exec_finish_all(c, err ? EXEC_KERNEL_DIED : EXEC_RESTARTED,
+	    err ? err_text(err) : "the context was deleted");
 	context_free(c);
 	tell_waiters(&waiters, err ? &copy : NULL, NULL);
 }
@@ -241,7 +242,7 @@ int context_delete(struct context *c, context_fn *done, void *arg)
 	if (context_add_waiter(c, done, arg) < 0)
 		return -ENOMEM;
 	c->deleting = true;
-	exec_finish_all(c, EXEC_KERNEL_DIED, "the context was deleted");
+	exec_finish_all(c, EXEC_RESTARTED, "the context was deleted");
 	context_stop(c);
 	return 0;
 }

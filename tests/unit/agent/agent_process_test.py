@@ -556,6 +556,19 @@ class NativeTest(AgentCase):
         self.assertIn(b"grpc\n", out)
         self.assertIn(b"grpc-status: 0", out.lower())
 
+    def test_standard_services(self):
+        r, data = self.data("POST", "/grpc.health.v1.Health/Check", {},
+                            {"content-type": "application/json"})
+        self.assertEqual((r.status, json.loads(data)), (200, {"status": "SERVING"}))
+        out = subprocess.run(
+            ["curl", "-sS", "--http2-prior-knowledge", "--unix-socket", f"{self.agent.dir}/data",
+             "-H", "sandglass-port: 49999", "-H", f"x-access-token: {TOKEN}",
+             "-H", "content-type: application/grpc", "--data-binary", "@-",
+             "http://localhost/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"],
+            input=struct.pack(">BI", 0, 3) + b"\x3a\x01*", check=True, capture_output=True,
+            timeout=30).stdout
+        self.assertIn(b"sandglass.v1.CodeInterpreter", out)
+
 
 class Echo(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -577,6 +590,18 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
 class Server6(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6
+
+
+def echo_upgraded(listener):
+    """Accept one upgrade request, then send back every byte."""
+    s, _ = listener.accept()
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += s.recv(1)
+    s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+    while data := s.recv(65536):
+        s.sendall(data)
+    s.close()
 
 
 class PortsTest(AgentCase):
@@ -607,6 +632,25 @@ class PortsTest(AgentCase):
              "-H", f"sandglass-port: {port}", "http://localhost/six"],
             check=True, capture_output=True, timeout=30).stdout
         self.assertEqual(json.loads(out)["path"], "/six")
+
+    def test_upgrade(self):
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        threading.Thread(target=echo_upgraded, args=(listener,), daemon=True).start()
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(20)
+        self.addCleanup(s.close)
+        s.connect(f"{self.agent.dir}/data")
+        s.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"
+                  b"sandglass-port: %d\r\n\r\n" % listener.getsockname()[1])
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += s.recv(1)
+        self.assertTrue(head.startswith(b"HTTP/1.1 101"), head)
+        for n in (1, 100000):
+            s.sendall(b"e" * n)
+            while n > 0:
+                n -= len(s.recv(65536))
 
     def test_closed(self):
         s = socket.socket()

@@ -21,6 +21,7 @@ $(tests_unit_agent_agent_test_OBJECTS): $(PROTO_H)
 check_PROGRAMS += tests/unit/agent/agent_fake
 tests_unit_agent_agent_fake_SOURCES = \
 	guest-kernel-agent/main.c \
+	guest-kernel-agent/system/no_tls.c \
 	tests/lib/fake_contexts.c \
 	tests/lib/fake_contexts.h
 tests_unit_agent_agent_fake_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
