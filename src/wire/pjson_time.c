@@ -138,22 +138,40 @@ static unsigned days_in_month(unsigned y, unsigned m)
 	return m == 2 && leap ? 29 : days[m - 1];
 }
 
+/* "2026-01-31" as days since 1970. */
+static int get_date(const char **s, int64_t *ret_days)
+{
+	unsigned y, m, d;
+	if (get_digits(s, 4, &y) < 0 || get_char(s, '-') < 0 || get_digits(s, 2, &m) < 0 ||
+	    get_char(s, '-') < 0 || get_digits(s, 2, &d) < 0)
+		return -EINVAL;
+	if (m < 1 || m > 12 || d < 1 || d > days_in_month(y, m))
+		return -EINVAL;
+	*ret_days = days_from_date(y, m, d);
+	return 0;
+}
+
+/* "23:59:59" as seconds since midnight. */
+static int get_clock(const char **s, int64_t *ret_seconds)
+{
+	unsigned h, m, sec;
+	if (get_digits(s, 2, &h) < 0 || get_char(s, ':') < 0 || get_digits(s, 2, &m) < 0 ||
+	    get_char(s, ':') < 0 || get_digits(s, 2, &sec) < 0)
+		return -EINVAL;
+	if (h > 23 || m > 59 || sec > 59)
+		return -EINVAL;
+	*ret_seconds = h * 3600 + m * 60 + sec;
+	return 0;
+}
+
 int pjson_parse_timestamp(const char *s, int64_t *ret_seconds, int32_t *ret_nanos)
 {
-	unsigned y, mo, d, h, mi, sec;
 	int32_t nanos;
-	int64_t offset;
-	if (get_digits(&s, 4, &y) < 0 || get_char(&s, '-') < 0 || get_digits(&s, 2, &mo) < 0 ||
-	    get_char(&s, '-') < 0 || get_digits(&s, 2, &d) < 0 || get_char(&s, 'T') < 0)
+	int64_t days, seconds, offset;
+	if (get_date(&s, &days) < 0 || get_char(&s, 'T') < 0 || get_clock(&s, &seconds) < 0 ||
+	    get_fraction(&s, &nanos) < 0 || get_offset(&s, &offset) < 0 || *s)
 		return -EINVAL;
-	if (get_digits(&s, 2, &h) < 0 || get_char(&s, ':') < 0 || get_digits(&s, 2, &mi) < 0 ||
-	    get_char(&s, ':') < 0 || get_digits(&s, 2, &sec) < 0)
-		return -EINVAL;
-	if (get_fraction(&s, &nanos) < 0 || get_offset(&s, &offset) < 0 || *s)
-		return -EINVAL;
-	if (mo < 1 || mo > 12 || d < 1 || d > days_in_month(y, mo) || h > 23 || mi > 59 || sec > 59)
-		return -EINVAL;
-	int64_t t = days_from_date(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec - offset;
+	int64_t t = days * 86400 + seconds - offset;
 	if (t < TIMESTAMP_MIN || t > TIMESTAMP_MAX)
 		return -EINVAL;
 	*ret_seconds = t;

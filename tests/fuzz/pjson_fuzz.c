@@ -34,8 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	assert(pb_pack(&twice, m) == 0);
 	protobuf_c_message_free_unpacked(m, NULL);
 	assert(buf_len(&once) == buf_len(&twice));
-	assert(buf_len(&once) == 0 ||
-	    memcmp(buf_data(&once), buf_data(&twice), buf_len(&once)) == 0);
+	assert(
+	    buf_len(&once) == 0 || memcmp(buf_data(&once), buf_data(&twice), buf_len(&once)) == 0);
 	buf_fini(&json);
 	buf_fini(&once);
 	buf_fini(&twice);
