@@ -12,6 +12,7 @@ tests_unit_rpc_call_rpc_call_test_SOURCES = \
 	tests/unit/rpc_call/rpc_call_test.c \
 	tests/unit/rpc_call/rpc_call_tests.h \
 	tests/unit/rpc_call/speech.c \
+	tests/unit/rpc_call/storm_test.c \
 	tests/unit/rpc_call/world.c
 tests_unit_rpc_call_rpc_call_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) $(TEST_PROTO_CPPFLAGS)
 tests_unit_rpc_call_rpc_call_test_LDADD = librpc.a libtestproto.a libproto.a libwire.a libio.a \

@@ -7,6 +7,7 @@ static Suite *rpc_call_suite(void)
 	call_tests(s);
 	refuse_tests(s);
 	flow_tests(s);
+	storm_tests(s);
 	health_tests(s);
 	reflection_tests(s);
 	client_call_tests(s);

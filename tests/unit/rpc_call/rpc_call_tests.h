@@ -17,6 +17,7 @@
 /* What the Echo service saw. Texts that mean something to it: "hang" (no answer), "twice" (answers
  * twice), "silent" (finishes without an answer), "metadata" (header and trailers). */
 struct echo {
+	unsigned passed; /* calls that the gate let in */
 	unsigned messages, half_closes, readies, dones;
 	int last_err;
 	struct call *hanging;
@@ -72,6 +73,7 @@ void speech_call(struct world *w, const struct speech *sp, const char *method, c
 void call_tests(Suite *s);
 void refuse_tests(Suite *s);
 void flow_tests(Suite *s);
+void storm_tests(Suite *s);
 void health_tests(Suite *s);
 void reflection_tests(Suite *s);
 void client_call_tests(Suite *s);
