@@ -272,8 +272,9 @@ static void forward(struct gateway *g, const struct route *route, struct http_st
 		gateway_answer(st, route, GATEWAY_BUSY, g->conf.max_exchanges);
 		return;
 	}
+	/* Neither want of memory nor of connections says anything about the sandbox. */
 	if (!b || exchange_start(b, route, guest, st) < 0)
-		gateway_answer(st, route, GATEWAY_UNREACHABLE, 0);
+		gateway_answer(st, route, GATEWAY_BUSY, g->conf.max_exchanges);
 }
 
 bool gateway_handle(struct gateway *g, struct http_stream *st)

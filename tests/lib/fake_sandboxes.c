@@ -84,17 +84,17 @@ static char **copy_list(const char *const *v)
 	size_t n = 0;
 	while (v && v[n])
 		n++;
-	char **copy = must(mem_calloc(n + 1, sizeof(*copy)));
+	char **copy = must(calloc(n + 1, sizeof(*copy)));
 	for (size_t i = 0; i < n; i++)
-		copy[i] = must(mem_strdup(v[i]));
+		copy[i] = must(strdup(v[i]));
 	return copy;
 }
 
 static void free_list(char **v)
 {
 	for (char **s = v; s && *s; s++)
-		mem_free(*s);
-	mem_free(v);
+		free(*s);
+	free(v);
 }
 
 /* ---- one sandbox ---- */
@@ -145,19 +145,20 @@ struct sandbox *sandbox_unref(struct sandbox *sb)
 	link_remove(&sb->link);
 	free_list(sb->metadata);
 	free_list(sb->env);
-	mem_free(sb->access_token);
-	mem_free(sb->traffic_token);
-	mem_free(sb->end_detail);
-	return mem_free(sb);
+	free(sb->access_token);
+	free(sb->traffic_token);
+	free(sb->end_detail);
+	free(sb);
+	return NULL;
 }
 
 static struct sandbox *sandbox_new(struct sandboxes *s, const char *team_id)
 {
-	struct sandbox *sb = must(mem_zalloc(sizeof(*sb)));
+	struct sandbox *sb = must(calloc(1, sizeof(*sb)));
 	sb->owner = s;
 	sb->refs = 1;
 	sb->tmpl = must((void *)templates_at(s->templates, 0));
-	sb->end_detail = must(mem_strdup(""));
+	sb->end_detail = must(strdup(""));
 	sb->internet = true;
 	id_sandbox(sb->id);
 	(void)str_copy(sb->team_id, sizeof(sb->team_id), team_id);
@@ -182,7 +183,9 @@ void fake_sandbox_emit(struct sandbox *sb, enum sandbox_event_kind kind)
 struct sandbox_sub *sandboxes_subscribe(
     struct sandboxes *s, const char *team_id, sandbox_event_fn *fn, void *arg)
 {
-	struct sandbox_sub *sub = must(mem_zalloc(sizeof(*sub)));
+	struct sandbox_sub *sub = mem_zalloc(sizeof(*sub));
+	if (!sub)
+		return NULL;
 	sub->owner = s;
 	sub->fn = fn;
 	sub->arg = arg;
@@ -196,14 +199,14 @@ void sandboxes_unsubscribe(struct sandbox_sub *sub)
 {
 	sub->owner->stats.subscribers--;
 	link_remove(&sub->link);
-	mem_free(sub);
+	free(sub);
 }
 
 /* ---- registry ---- */
 
 struct sandboxes *fake_sandboxes_new(struct loop *l, const struct templates *ts)
 {
-	struct sandboxes *s = must(mem_zalloc(sizeof(*s)));
+	struct sandboxes *s = must(calloc(1, sizeof(*s)));
 	s->loop = l;
 	s->templates = ts;
 	link_init(&s->all);
@@ -218,7 +221,8 @@ struct sandboxes *fake_sandboxes_free(struct sandboxes *s)
 	ck_assert_msg(list_is_empty(&s->creates), "a create is left");
 	for (struct link *l; (l = list_first(&s->all));)
 		sandbox_unref(container_of(l, struct sandbox, link));
-	return mem_free(s);
+	free(s);
+	return NULL;
 }
 
 void fake_sandboxes_set_data(struct sandboxes *s, struct http_client *data)
@@ -260,21 +264,23 @@ struct sandbox *fake_sandbox_add(struct sandboxes *s, const char *team_id, const
 	sb->end_at_ns = started_ns + 300ll * NS_PER_S;
 	sb->metadata = copy_list(metadata);
 	sb->env = copy_list(NULL);
-	sb->access_token = must(mem_strdup("accesstoken"));
+	sb->access_token = must(strdup("accesstoken"));
 	list_push_back(&s->all, &sb->link);
 	return sb;
 }
 
 void fake_sandbox_set_traffic_token(struct sandbox *sb, const char *token)
 {
-	ck_assert_int_eq(mem_set_str(&sb->traffic_token, token), 0);
+	free(sb->traffic_token);
+	sb->traffic_token = must(strdup(token));
 }
 
 void fake_sandbox_end(struct sandbox *sb, enum sandbox_end why, const char *detail)
 {
 	sb->state = SANDBOX_STOPPING;
 	sb->end = why;
-	ck_assert_int_eq(mem_set_str(&sb->end_detail, detail), 0);
+	free(sb->end_detail);
+	sb->end_detail = must(strdup(detail));
 	fake_sandbox_emit(sb, SANDBOX_EVENT_ENDED);
 	sb->state = SANDBOX_GONE;
 	link_remove(&sb->link);
@@ -299,7 +305,7 @@ static void on_create(struct loop_defer *d, void *arg)
 		fake_sandbox_emit(c->sb, SANDBOX_EVENT_CREATED);
 		c->done(&c->err, c->sb, c->arg);
 	}
-	mem_free(c);
+	free(c);
 }
 
 static void remember(struct fake_sandboxes_stats *st, const struct sandbox_params *p)
@@ -317,7 +323,9 @@ static void remember(struct fake_sandboxes_stats *st, const struct sandbox_param
 struct sandbox_create *sandbox_create(
     struct sandboxes *s, const struct sandbox_params *p, sandbox_create_fn *done, void *arg)
 {
-	struct sandbox_create *c = must(mem_zalloc(sizeof(*c)));
+	struct sandbox_create *c = mem_zalloc(sizeof(*c));
+	if (!c)
+		return NULL;
 	struct sandbox *sb = c->sb = sandbox_new(s, p->team_id);
 	const struct template *t = templates_find(s->templates, p->template_ref);
 	c->owner = s;
@@ -340,9 +348,9 @@ struct sandbox_create *sandbox_create(
 	sb->metadata = copy_list(p->metadata);
 	sb->env = copy_list(p->env);
 	if (p->secure)
-		sb->access_token = must(mem_strdup("accesstoken"));
+		sb->access_token = must(strdup("accesstoken"));
 	if (!p->allow_public_traffic)
-		sb->traffic_token = must(mem_strdup("traffictoken"));
+		sb->traffic_token = must(strdup("traffictoken"));
 	loop_defer_init(&c->defer, s->loop, on_create, c);
 	list_push_back(&s->creates, &c->link);
 	if (!s->hold)
@@ -357,7 +365,7 @@ void sandbox_create_cancel(struct sandbox_create *c)
 	c->owner->stats.cancelled++;
 	loop_defer_fini(&c->defer);
 	sandbox_unref(c->sb);
-	mem_free(c);
+	free(c);
 }
 
 void fake_sandboxes_hold(struct sandboxes *s, bool hold)
@@ -384,12 +392,12 @@ static void on_answer(struct loop_defer *d, void *arg)
 		a->usage(&a->err, &usage, a->arg);
 	else if (a->done)
 		a->done(&a->err, a->arg);
-	mem_free(a);
+	free(a);
 }
 
 static struct answer *answer_later(struct sandboxes *s, void *arg)
 {
-	struct answer *a = must(mem_zalloc(sizeof(*a)));
+	struct answer *a = must(calloc(1, sizeof(*a)));
 	a->err = s->failure;
 	a->arg = arg;
 	loop_defer_init(&a->defer, s->loop, on_answer, a);
@@ -467,7 +475,7 @@ size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f,
 	size_t n = 0, total = 0;
 	LIST_EACH(it, &s->all)
 	total++;
-	struct sandbox **v = must(mem_calloc(total + 1, sizeof(*v)));
+	struct sandbox **v = must(calloc(total + 1, sizeof(*v)));
 	LIST_EACH(it, &s->all)
 	{
 		struct sandbox *sb = container_of(it, struct sandbox, link);
@@ -478,7 +486,7 @@ size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f,
 	*ret_more = n > max;
 	for (size_t i = 0; i < n && i < max; i++)
 		out[i] = v[f->ascending ? n - 1 - i : i];
-	mem_free(v);
+	free(v);
 	return n < max ? n : max;
 }
 

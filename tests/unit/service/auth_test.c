@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/str.h"
 #include "service/peer_limit.h"
+#include "lib/tmpdir.h"
 #include "store/store.h"
 
 #define INVALID                                                      \
@@ -100,6 +102,42 @@ START_TEST(revoked_keys_and_lost_teams_are_refused)
 }
 END_TEST
 
+START_TEST(keys_are_read_again)
+{
+	struct tmpdir dir;
+	struct err err = ERR_INIT;
+	struct store_team team = { .id = TEAM_A, .name = "a", .max_sandboxes = 5 };
+	struct store_key row;
+	char path[128], text[AUTH_KEY_LEN + 1];
+	tmpdir_make(&dir);
+	struct store *store = store_open(w.loop, tmpdir_at(&dir, "keys.db", path), &err);
+	ck_assert_msg(store != NULL, "%s", err.text);
+	struct service_conf c = { .loop = w.loop,
+		.sandboxes = w.sandboxes,
+		.templates = w.templates,
+		.auth = w.auth,
+		.store = store };
+	struct service *s = service_new(&c, &err);
+	ck_assert_msg(s != NULL, "%s", err.text);
+	ck_assert_int_eq(service_reload_keys(s, &err), 0);
+	ck_assert_uint_eq(auth_key_count(w.auth), 0);
+	ck_assert_int_eq(store_add_team(store, &team, &err), 0);
+	ck_assert_int_eq(auth_make_key(text, &row), 0);
+	(void)str_copy(row.team_id, sizeof(row.team_id), TEAM_A);
+	ck_assert_int_eq(store_add_key(store, &row, &err), 0);
+	ck_assert_int_eq(service_reload_keys(s, &err), 0);
+	const char *const headers[] = { "x-api-key", text, NULL };
+	expect_reply(call_with("GET", "/snapshots", headers, NULL), 200, "[]");
+	ck_assert_int_eq(store_revoke_key(store, row.id, 1, &err), 0);
+	ck_assert_int_eq(service_reload_keys(s, &err), 0);
+	expect_reply(call_with("GET", "/snapshots", headers, NULL), 401, INVALID);
+	service_free(s);
+	store_close(store);
+	tmpdir_remove(&dir);
+	ck_assert_int_lt(service_reload_keys(w.service, &err), 0);
+}
+END_TEST
+
 START_TEST(buckets_are_by_network)
 {
 	struct peer_limit *p = peer_limit_new(2, 60);
@@ -155,5 +193,6 @@ void add_auth_tests(Suite *s)
 	tcase_add_checked_fixture(tc, world_start, world_stop);
 	tcase_add_test(tc, keys_are_known_in_either_header);
 	tcase_add_test(tc, failures_are_limited_and_good_keys_pass);
+	tcase_add_test(tc, keys_are_read_again);
 	tcase_add_test(tc, revoked_keys_and_lost_teams_are_refused);
 }

@@ -5,6 +5,7 @@ tests_unit_service_service_test_SOURCES = \
 	tests/unit/service/body_test.c \
 	tests/unit/service/gateway_test.c \
 	tests/unit/service/list_test.c \
+	tests/unit/service/memory_test.c \
 	tests/unit/service/part_test.c \
 	tests/unit/service/rest_test.c \
 	tests/unit/service/route_test.c \

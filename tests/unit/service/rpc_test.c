@@ -396,7 +396,7 @@ START_TEST(a_deadline_ends_a_create)
 END_TEST
 
 /* ---- what needs no key ---- */
-START_TEST(health_and_reflection_are_open)
+START_TEST(health_is_open)
 {
 	const char *const headers[] = { "content-type", "application/json", "origin",
 		"https://a.test", NULL };
@@ -409,6 +409,22 @@ START_TEST(health_and_reflection_are_open)
 	service_drain(w.service);
 	expect_reply(call_with("POST", "/grpc.health.v1.Health/Check", headers, "{}"), 200,
 	    "{\"status\":\"NOT_SERVING\"}");
+}
+END_TEST
+
+START_TEST(reflection_is_open)
+{
+	static const char request[] = "{\"listServices\":\"\"}";
+	const char *const headers[] = { "content-type", "application/connect+json", NULL };
+	CLEAN_BUF struct buf body = BUF_INIT;
+	struct reply r;
+	ck_assert_int_eq(rpc_frame(&body, 0, request, strlen(request), false), 0);
+	reply_start(&r, w.h2, "POST", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+	    headers, buf_data(&body), buf_len(&body));
+	RUN_UNTIL(r.closed);
+	static const char name[] = "\"name\":\"sandglass.v1.SandboxService\"";
+	ck_assert_ptr_nonnull(memmem(buf_data(&r.body), buf_len(&r.body), name, sizeof(name) - 1));
+	reply_fini(&r);
 }
 END_TEST
 
@@ -427,5 +443,6 @@ void add_rpc_tests(Suite *s)
 	tcase_add_loop_test(tc, failures_of_the_core_are_mapped, 0, N_VARIANTS);
 	tcase_add_test(tc, a_caller_that_leaves_gets_no_sandbox);
 	tcase_add_test(tc, a_deadline_ends_a_create);
-	tcase_add_test(tc, health_and_reflection_are_open);
+	tcase_add_test(tc, health_is_open);
+	tcase_add_test(tc, reflection_is_open);
 }

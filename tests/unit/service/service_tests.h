@@ -21,6 +21,7 @@ void add_auth_tests(Suite *s);
 void add_body_tests(Suite *s);
 void add_gateway_tests(Suite *s);
 void add_list_tests(Suite *s);
+void add_memory_tests(Suite *s);
 void add_part_tests(Suite *s);
 void add_rest_tests(Suite *s);
 void add_route_tests(Suite *s);
@@ -41,6 +42,10 @@ struct world {
 	struct service *service;
 	struct http_server *front, *agent;
 	struct http_client *h1, *h2, *data;
+	/* From the next request on, until the turn is over, allocations fail after that many; -1:
+	 * none. */
+	long fail_after;
+	struct loop_defer heal;
 	/* what the agent saw last */
 	struct {
 		unsigned requests, closes;

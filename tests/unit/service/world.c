@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "image/template.h"
 #include "io/listener.h"
@@ -94,6 +95,20 @@ static void agent_request(struct http_stream *st, void *arg)
 
 /* ---- the world ---- */
 
+static void on_heal(struct loop_defer *d, void *arg)
+{
+	mem_fail_after(-1);
+}
+
+static void front_request(struct http_stream *st, void *arg)
+{
+	if (w.fail_after >= 0) {
+		mem_fail_after(w.fail_after);
+		loop_defer_set(&w.heal);
+	}
+	service_on_request(st, w.service);
+}
+
 struct templates *world_templates(void)
 {
 	struct tmpdir dir;
@@ -158,7 +173,9 @@ void world_start(void)
 	unsigned port, agent_port;
 	struct err err = ERR_INIT;
 	memset(&w, 0, sizeof(w));
+	w.fail_after = -1;
 	w.loop = loop_new();
+	loop_defer_init(&w.heal, w.loop, on_heal, NULL);
 	w.templates = world_templates();
 	w.sandboxes = fake_sandboxes_new(w.loop, w.templates);
 	w.auth = auth_new();
@@ -177,7 +194,7 @@ void world_start(void)
 		.max_exchanges = 3 };
 	w.service = service_new(&c, &err);
 	ck_assert_msg(w.service != NULL, "%s", err_text(&err));
-	w.front = serve(service_on_request, w.service, &port);
+	w.front = serve(front_request, NULL, &port);
 	w.agent = serve(agent_request, NULL, &agent_port);
 	w.h1 = connect_to(port, 1);
 	w.h2 = connect_to(port, 2);
@@ -201,6 +218,7 @@ void world_stop(void)
 	http_server_free(w.agent);
 	for (int i = 0; i < 3; i++) /* what was to come from a later turn */
 		ck_assert_int_eq(loop_turn(w.loop, false), 0);
+	loop_defer_fini(&w.heal);
 	fake_sandboxes_free(w.sandboxes);
 	auth_free(w.auth);
 	templates_free(w.templates);
