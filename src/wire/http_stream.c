@@ -46,11 +46,10 @@ static void set_ready(struct http_stream *st)
  * sends it after its own wait. */
 static void answer_expect(struct http_stream *st)
 {
-	if (!st->expects)
+	if (!st->expects || st->closed || st->send != HTTP_SEND_STATE_HEAD ||
+	    st->recv != HTTP_RECV_STATE_BODY)
 		return;
 	st->expects = false;
-	if (st->closed || st->send != HTTP_SEND_STATE_HEAD || st->recv != HTTP_RECV_STATE_BODY)
-		return;
 	const struct http_head go_on = { .status = 100, .length = -1 };
 	(void)st->session->impl->respond(st, &go_on, false);
 	http_session_wake(st->session);
@@ -59,10 +58,10 @@ static void answer_expect(struct http_stream *st)
 void http_stream_deliver_request(struct http_stream *st)
 {
 	struct http_session *s = st->session;
-	st->recv = HTTP_RECV_STATE_BODY;
 	st->no_body = str_eq(st->peer.method, "HEAD");
 	st->expects = http_head_take_expect(&st->peer);
 	s->conf.ops->on_request(st, s->conf.arg);
+	st->recv = HTTP_RECV_STATE_BODY; /* from now on Expect may be answered */
 	if (st->handler && st->handler->on_data)
 		answer_expect(st);
 }
@@ -173,26 +172,42 @@ int http_stream_version(const struct http_stream *st)
 
 /* ---- what the owner does ---- */
 
+static bool is_final(int status)
+{
+	return status >= 200 || status == 101;
+}
+
+static bool status_forbids_body(const struct http_head *head)
+{
+	return head->status != 101 && is_final(head->status) && http_status_is_bare(head->status);
+}
+
+static bool may_respond(const struct http_stream *st, const struct http_head *head, bool end)
+{
+	if (!st->session->impl->server || st->closed || st->send != HTTP_SEND_STATE_HEAD ||
+	    !http_head_is_sendable(head, true))
+		return false;
+	if (head->status == 101)
+		return st->peer.upgrade && !end;
+	return !end || (is_final(head->status) &&
+			   (head->length <= 0 || st->no_body || http_status_is_bare(head->status)));
+}
+
 int http_stream_respond(struct http_stream *st, const struct http_head *head, bool end)
 {
 	const struct http_session_impl *impl = st->session->impl;
-	bool final = head->status >= 200 || head->status == 101;
-	bool bodied = head->length > 0 && end && !st->no_body && !http_status_is_bare(head->status);
-	bool refused = (head->status == 101 && (!st->peer.upgrade || end)) || bodied;
-	if (!impl->server || st->closed || st->send != HTTP_SEND_STATE_HEAD ||
-	    !http_head_is_sendable(head, true) || (end && !final) || refused)
-		return -EINVAL;
 	bool head_request = st->no_body;
-	if (final && head->status != 101 && http_status_is_bare(head->status))
-		st->no_body = true;
-	if (final && st->no_body)
+	if (!may_respond(st, head, end))
+		return -EINVAL;
+	st->no_body = head_request || status_forbids_body(head);
+	if (is_final(head->status) && st->no_body)
 		end = true; /* whatever the owner writes is dropped */
 	int r = impl->respond(st, head, end);
 	if (r < 0) {
 		st->no_body = head_request;
 		return r;
 	}
-	if (final) {
+	if (is_final(head->status)) {
 		st->write_left = head->status == 101 ? -1 : head->length;
 		st->send = end ? HTTP_SEND_STATE_LAST : HTTP_SEND_STATE_BODY;
 		impl->produced(st);
