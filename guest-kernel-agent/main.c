@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,7 +39,8 @@
 #define CONTROL_FD 3
 #define DATA_FD 4
 #define OOM_SCORE "-900" /* others go first when memory runs out */
-#define DRAIN_MS 3000	 /* for requests that run when we are told to stop */
+#define DESCRIPTORS 65536
+#define DRAIN_MS 3000 /* for requests that run when we are told to stop */
 
 struct options {
 	int control_fd, data_fd;
@@ -120,12 +122,23 @@ static void parse_options(int argc, char **argv, struct options *o)
 
 /* ---- the process ---- */
 
+/* Each connection to a port of the sandbox needs descriptors; the usual soft limit is 1024. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= DESCRIPTORS)
+		return;
+	l.rlim_cur = l.rlim_max < DESCRIPTORS ? l.rlim_max : DESCRIPTORS;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
 static int prepare_process(const struct options *o)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	if (sigaction(SIGPIPE, &ignore, NULL) < 0)
 		return -errno;
 	(void)umask(022);
+	raise_descriptor_limit();
 	/* Allowed only to privileged processes; without it all are equal. */
 	(void)fd_write_file(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, sizeof(OOM_SCORE) - 1);
 	int r = fd_set_cloexec(o->control_fd, 1);

@@ -391,6 +391,18 @@ void journal_reader_fini(struct journal_reader *r)
 	offer_room(j);
 }
 
+/* Length of the record at offset, or -EBADMSG: root in the sandbox can tamper with the file. */
+static ssize_t record_length(
+    const struct journal_segment *g, const unsigned char *p, size_t offset, struct record_head *ret)
+{
+	if (g->len - offset < sizeof(*ret))
+		return -EBADMSG;
+	memcpy(ret, p + offset, sizeof(*ret));
+	if (g->len - offset - sizeof(*ret) < ret->n)
+		return -EBADMSG;
+	return (ssize_t)(sizeof(*ret) + ret->n);
+}
+
 /* Bytes of the reader's segment, from memory or loaded from the file. */
 static int segment_bytes(struct journal_reader *r, const unsigned char **ret)
 {
@@ -431,15 +443,15 @@ static int locate(struct journal_reader *r)
 	r->offset = 0;
 	if (r->next == g->first)
 		return 0;
-	int e = segment_bytes(r, &p);
-	for (uint64_t seq = g->first; e == 0 && seq < r->next; seq++) {
+	ssize_t e = segment_bytes(r, &p);
+	for (uint64_t seq = g->first; e >= 0 && seq < r->next; seq++) {
 		struct record_head h;
-		memcpy(&h, p + r->offset, sizeof(h));
-		r->offset += sizeof(h) + h.n;
+		e = record_length(g, p, r->offset, &h);
+		r->offset += e > 0 ? (size_t)e : 0;
 	}
 	if (e < 0)
 		r->segment = NULL;
-	return e;
+	return e < 0 ? (int)e : 0;
 }
 
 /* The record that was handed out last is read now. */
@@ -484,13 +496,14 @@ int journal_read(struct journal_reader *r, struct journal_record *ret)
 		r->waiting = !j->err && !j->closed;
 		return j->err ? j->err : j->closed ? JOURNAL_CLOSED : JOURNAL_WAIT;
 	}
-	int e = find_segment(r);
+	ssize_t e = find_segment(r);
 	if (e == 0)
 		e = segment_bytes(r, &p);
+	if (e == 0)
+		e = record_length(r->segment, p, r->offset, &h);
 	if (e < 0)
-		return e;
-	memcpy(&h, p + r->offset, sizeof(h));
-	r->step = sizeof(h) + h.n;
+		return (int)e;
+	r->step = (size_t)e;
 	*ret = (struct journal_record){ .seq = r->next,
 		.time_ns = h.time_ns,
 		.type = h.type,

@@ -125,8 +125,8 @@ static int init(struct control *c, const json_t *o, struct err *reterr)
 	    parse_entropy(o, &entropy, reterr) < 0)
 		return -EINVAL;
 	int r = identity_init(c->conf.identity, o, reterr);
-	if (r != 0)
-		return r < 0 ? r : 0;
+	if (r != 0) /* for the second time: what failed at the first one may work now */
+		return r < 0 ? r : configure_contexts(c, reterr);
 	if (now_ns > 0)
 		marks_set_clock(now_ns);
 	/* From here on it is this sandbox: what fails below is told, but does not undo that. */

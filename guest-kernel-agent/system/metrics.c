@@ -133,15 +133,19 @@ static uint64_t cpu_used_us(void)
 	return (user + nice + system + irq + softirq) * (1000000 / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
-/* Percent of one processor each, so that two busy ones are 200 of 200. */
+/* Percent of all processors together. */
 static double cpu_percent(struct metrics *m)
 {
 	uint64_t cpu = cpu_used_us(), wall = clock_mono_us();
 	uint64_t passed = wall - m->wall_us;
 	if (m->wall_us && passed < 1000)
 		return m->cpu_pct;
-	m->cpu_pct =
-	    m->wall_us && cpu > m->cpu_us ? 100.0 * (double)(cpu - m->cpu_us) / (double)passed : 0;
+	m->cpu_pct = 0;
+	if (m->wall_us && cpu > m->cpu_us)
+		m->cpu_pct =
+		    100.0 * (double)(cpu - m->cpu_us) / (double)passed / (double)cpu_count();
+	if (m->cpu_pct > 100)
+		m->cpu_pct = 100;
 	m->cpu_us = cpu;
 	m->wall_us = wall;
 	return m->cpu_pct;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent speaks over unix sockets and the loopback address only. Linked into the program itself, these
- * stand in for io/tls_session.c, so that the static binary carries no TLS library.
+ * The agent speaks over unix sockets and the loopback address only. Linked into the program itself,
+ * these stand in for io/tls_session.c, so that the static binary carries no TLS library.
  */
 #include "io/tls_session.h"
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fdutil.h"
 #include "base/mem.h"
 #include "guest-kernel-agent/journal/journal.h"
 #include "guest-kernel-agent/journal/spill.h"
@@ -333,6 +337,34 @@ START_TEST(test_out_of_memory)
 }
 END_TEST
 
+/* Root in the sandbox can write to the file: readers get an error or wrong bytes, never a crash. */
+START_TEST(test_tampered_file)
+{
+	struct journal *j = make(&(struct journal_conf){ .keep = true, .memory = 4096 });
+	char junk[4096], link[64];
+	/* The lowest free number is the directory's for a moment, the next one stays the file's. */
+	int lowest = dup(STDERR_FILENO);
+	(void)close(lowest);
+	for (uint64_t seq = 1; seq <= 300; seq++)
+		add(j, seq);
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", lowest + 1);
+	CLEAN_FD int writer = open(link, O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(writer, 0);
+	memset(junk, 0xff, sizeof(junk));
+	for (int at = 0; at < 64; at++)
+		ck_assert_int_eq(pwrite(writer, junk, sizeof(junk), at * 4096), sizeof(junk));
+	for (uint64_t from = 1; from <= 300; from += 7) {
+		struct journal_reader r;
+		struct journal_record rec;
+		ck_assert_int_eq(journal_reader_init(&r, j, from, ignore_call, NULL), 0);
+		int e = journal_read(&r, &rec);
+		ck_assert(e == -EBADMSG || e == JOURNAL_RECORD);
+		journal_reader_fini(&r);
+	}
+	journal_free(j);
+}
+END_TEST
+
 START_TEST(test_spill_reuses_space)
 {
 	struct spill s = SPILL_INIT;
@@ -365,5 +397,6 @@ void add_journal_tests(Suite *s)
 	tcase_add_test(tc, test_large_records);
 	tcase_add_test(tc, test_no_place_to_spill);
 	tcase_add_test(tc, test_out_of_memory);
+	tcase_add_test(tc, test_tampered_file);
 	tcase_add_test(tc, test_spill_reuses_space);
 }
