@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Host side of the agent's two channels. The control channel carries our calls (ready, init, notices) as
- * small JSON answers over HTTP/2; the data channel carries clients' requests untouched. Both reconnect.
+ * Host side of the agent's two channels. The control channel carries our calls (ready, init,
+ * notices) as small JSON answers over HTTP/2; the data channel carries clients' requests untouched.
+ * Both reconnect.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,15 +21,17 @@ typedef void guest_fn(const struct err *err, void *arg);
 
 struct guest_boot {
 	const char *template_id;
-	const char *user, *workdir;	/* default user and directory of processes and files */
-	const char *const *env;		/* the template's "K=V", NULL at the end */
-	const char *const *kernels;	/* languages to start ahead, NULL at the end */
+	const char *user, *workdir; /* default user and directory of processes and files */
+	const char *const *env;	    /* the template's "K=V", NULL at the end */
+	const char *const *kernels; /* languages to start ahead, NULL at the end */
 };
-/* POST /boot, then ask until the agent says that its first kernel has answered a cell (or that it has
- * none): -ETIMEDOUT otherwise. The agent may need a moment until it listens; that is waited for. */
-void guest_boot(struct guest *g, const struct guest_boot *b, uint64_t timeout_ms, guest_fn *done,
-    void *arg);
-/* Is an agent that was booted earlier still there and initialised? (after a restart of the daemon) */
+/* POST /boot, then ask until the agent says that its first kernel has answered a cell (or that it
+ * has none): -ETIMEDOUT otherwise. The agent may need a moment until it listens; that is waited
+ * for. */
+void guest_boot(
+    struct guest *g, const struct guest_boot *b, uint64_t timeout_ms, guest_fn *done, void *arg);
+/* Is an agent that was booted earlier still there and initialised? (after a restart of the daemon)
+ */
 void guest_check(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg);
 
 struct guest_identity {

@@ -1,1 +1,7 @@
 # src/guest
+noinst_LIBRARIES += libguest.a
+libguest_a_SOURCES = \
+	src/guest/call.c \
+	src/guest/call.h \
+	src/guest/guest.c \
+	src/guest/guest.h

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * boot:  POST /boot until it is taken, then GET /ready?wait=MS until 200 or the limit. The agent
+ * holds /ready back while its kernels start; a 503 that comes early says that they never will.
+ * check: GET /state.
+ * init:  POST /init; asked again after a lost connection, because the agent knows a repetition.
+ */
+#include "guest/guest.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "guest/call.h"
+#include "rpc/http_client.h"
+
+#define INIT_LIMIT_MS 5000
+#define NOTICE_LIMIT_MS 5000
+#define READY_WAIT_MS 10000
+#define READY_LAST_MS 100 /* not worth another question */
+#define ENTROPY_BYTES 32
+#define DATA_CONNECTIONS 8 /* times LIMIT_STREAMS_PER_CONN requests at a time */
+
+struct notice {
+	struct guest_call call;
+	const char *kind;
+	int64_t count;
+	enum { NOTICE_IDLE, NOTICE_SENDING, NOTICE_NEWER } state; /* NEWER: count changed since */
+};
+
+struct guest {
+	struct http_client *control, *data;
+	struct guest_call call;
+	guest_fn *done;
+	void *arg;
+	uint64_t ready_wait_ms; /* how long the agent was asked to hold /ready back */
+	struct notice notices[2];
+};
+
+/* ---- life ---- */
+
+static struct http_client *open_channel(struct loop *l, const char *path, unsigned connections)
+{
+	const struct http_client_conf conf = {
+		.unix_path = path,
+		.version = 2,
+		.max_connections = connections,
+	};
+	return http_client_new(l, &conf);
+}
+
+static void on_call_done(struct guest_call *c)
+{
+	struct guest *g = container_of(c, struct guest, call);
+	struct err err = c->err;
+	g->done(&err, g->arg);
+}
+
+struct guest *guest_new(struct loop *l, const char *control_path, const char *data_path)
+{
+	static const char *const kinds[] = { "oom", "pids" };
+	struct guest *g = mem_zalloc(sizeof(*g));
+	if (!g)
+		return NULL;
+	g->control = open_channel(l, control_path, 1);
+	g->data = open_channel(l, data_path, DATA_CONNECTIONS);
+	if (!g->control || !g->data) {
+		(void)http_client_free(g->control);
+		(void)http_client_free(g->data);
+		return mem_free(g);
+	}
+	guest_call_init(&g->call, l, g->control);
+	g->call.done = on_call_done;
+	for (size_t i = 0; i < 2; i++) {
+		guest_call_init(&g->notices[i].call, l, g->control);
+		g->notices[i].kind = kinds[i];
+	}
+	return g;
+}
+
+struct guest *guest_free(struct guest *g)
+{
+	if (!g)
+		return NULL;
+	guest_call_fini(&g->call);
+	for (size_t i = 0; i < 2; i++)
+		guest_call_fini(&g->notices[i].call);
+	(void)http_client_free(g->control);
+	(void)http_client_free(g->data);
+	return mem_free(g);
+}
+
+struct http_client *guest_data(struct guest *g)
+{
+	return g->data;
+}
+
+void guest_reset(struct guest *g)
+{
+	http_client_reset(g->data, -ECONNRESET);
+}
+
+/* ---- requests ---- */
+
+/* "K=V" vector to object; NULL when out of memory or not UTF-8. */
+static json_t *env_object(const char *const *env)
+{
+	json_t *o = json_object();
+	for (; o && env && *env; env++) {
+		size_t n = strcspn(*env, "=");
+		const char *value = (*env)[n] ? *env + n + 1 : "";
+		if (json_object_setn_new(o, *env, n, json_string(value)) < 0) {
+			json_decref(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+static json_t *text_array(const char *const *v)
+{
+	json_t *a = json_array();
+	for (; a && v && *v; v++) {
+		if (json_array_append_new(a, json_string(*v)) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
+static int write_body(struct guest_call *c, json_t *o_consume)
+{
+	CLEAN_JSON json_t *o = o_consume;
+	if (!o)
+		return err_set(&c->err, -EINVAL, "%s %s: not valid UTF-8, or out of memory",
+		    c->method, c->path);
+	int r = json_write(&c->body, o, false);
+	return r < 0 ? err_set(&c->err, r, "%s %s: out of memory", c->method, c->path) : 0;
+}
+
+/* Prepare the guest's one call. */
+static void begin(struct guest *g, const char *method, const char *path, guest_fn *done, void *arg)
+{
+	assert(!guest_call_is_active(&g->call));
+	err_reset(&g->call.err);
+	buf_reset(&g->call.body);
+	g->call.method = method;
+	(void)str_copy(g->call.path, sizeof(g->call.path), path);
+	g->done = done;
+	g->arg = arg;
+}
+
+static void start(struct guest_call *c, int r, uint64_t timeout_ms)
+{
+	if (r < 0)
+		guest_call_start_failed(c);
+	else
+		guest_call_start(c, timeout_ms);
+}
+
+/* A text member of an answer, NULL when there is none. *ret_o owns it. */
+static const char *answer_text(const char *body, size_t n, const char *key, json_t **ret_o)
+{
+	const char *s = NULL;
+	*ret_o = json_parse_object(body, n, CALL_ANSWER_MAX, false, NULL);
+	if (*ret_o)
+		(void)json_get_str(*ret_o, key, CALL_ANSWER_MAX, &s, NULL);
+	return s;
+}
+
+/* ---- boot ---- */
+
+/* The agent answers a little before our own limit runs out. */
+static enum call_verdict ask_ready(struct guest *g)
+{
+	struct guest_call *c = &g->call;
+	uint64_t left = guest_call_time_left(c) * 9 / 10;
+	g->ready_wait_ms = left < READY_WAIT_MS ? left : READY_WAIT_MS;
+	c->method = "GET";
+	buf_reset(&c->body);
+	(void)snprintf(
+	    c->path, sizeof(c->path), "/ready?wait=%llu", (unsigned long long)g->ready_wait_ms);
+	return CALL_AGAIN;
+}
+
+static enum call_verdict judge_ready(struct guest_call *c, int status, const char *body, size_t n)
+{
+	struct guest *g = container_of(c, struct guest, call);
+	uint64_t took = clock_mono_ms() - c->asked_ms;
+	CLEAN_JSON json_t *o = NULL;
+	if (status == 200)
+		return CALL_DONE;
+	bool early = took * 2 < g->ready_wait_ms, last = guest_call_time_left(c) < READY_LAST_MS;
+	if (status == 503 && !early && !last)
+		return ask_ready(g);
+	(void)guest_call_refuse(c, status, answer_text(body, n, "reason", &o));
+	if (last)
+		c->err.code = -ETIMEDOUT;
+	return CALL_DONE;
+}
+
+static enum call_verdict judge_boot(struct guest_call *c, int status, const char *body, size_t n)
+{
+	CLEAN_JSON json_t *o = NULL;
+	if (status != 204)
+		return guest_call_refuse(c, status, answer_text(body, n, "message", &o));
+	c->judge = judge_ready;
+	return ask_ready(container_of(c, struct guest, call));
+}
+
+void guest_boot(
+    struct guest *g, const struct guest_boot *b, uint64_t timeout_ms, guest_fn *done, void *arg)
+{
+	begin(g, "POST", "/boot", done, arg);
+	g->call.judge = judge_boot;
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o}", "templateId", b->template_id, "user",
+	    b->user, "workdir", b->workdir, "env", env_object(b->env), "kernels",
+	    text_array(b->kernels));
+	start(&g->call, write_body(&g->call, o), timeout_ms);
+}
+
+/* ---- check ---- */
+
+static enum call_verdict judge_state(struct guest_call *c, int status, const char *body, size_t n)
+{
+	struct err err = ERR_INIT;
+	bool initialised = false;
+	if (status != 200)
+		return guest_call_refuse(c, status, NULL);
+	CLEAN_JSON json_t *o = json_parse_object(body, n, CALL_ANSWER_MAX, false, &err);
+	if (!o || json_get_bool(o, "initialised", &initialised, &err) < 0)
+		return guest_call_refuse(c, status, err.text);
+	if (!initialised)
+		(void)err_set(&c->err, -ESTALE, "the sandbox's agent has no identity");
+	return CALL_DONE;
+}
+
+void guest_check(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
+{
+	begin(g, "GET", "/state", done, arg);
+	g->call.judge = judge_state;
+	guest_call_start(&g->call, timeout_ms);
+}
+
+/* ---- init ---- */
+
+static enum call_verdict judge_init(struct guest_call *c, int status, const char *body, size_t n)
+{
+	CLEAN_JSON json_t *o = NULL;
+	return status == 204 ? CALL_DONE
+			     : guest_call_refuse(c, status, answer_text(body, n, "message", &o));
+}
+
+static json_t *init_request(const struct guest_identity *id)
+{
+	unsigned char entropy[ENTROPY_BYTES];
+	CLEAN_BUF struct buf text = BUF_INIT;
+	id_random(entropy, sizeof(entropy));
+	if (str_base64(&text, entropy, sizeof(entropy), true) < 0 || !buf_cstr(&text))
+		return NULL;
+	return json_pack("{s:s, s:s, s:s?, s:o, s:I, s:s, s:s, s:s}", "sandboxId", id->sandbox_id,
+	    "templateId", id->template_id, "accessToken", id->access_token, "envVars",
+	    env_object(id->env), "timestamp", (json_int_t)clock_real_ns(), "entropy",
+	    buf_cstr(&text), "user", id->default_user, "workdir", id->default_workdir);
+}
+
+void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done, void *arg)
+{
+	begin(g, "POST", "/init", done, arg);
+	g->call.judge = judge_init;
+	start(&g->call, write_body(&g->call, init_request(id)), INIT_LIMIT_MS);
+}
+
+/* ---- notices ---- */
+
+static void send_notice(struct notice *nt);
+
+static void on_notice_done(struct guest_call *c)
+{
+	struct notice *nt = container_of(c, struct notice, call);
+	bool newer = nt->state == NOTICE_NEWER;
+	if (c->err.code)
+		log_debug("%s", err_text(&c->err));
+	nt->state = NOTICE_IDLE;
+	if (newer)
+		send_notice(nt);
+}
+
+static enum call_verdict judge_notice(struct guest_call *c, int status, const char *body, size_t n)
+{
+	return status == 204 ? CALL_DONE : guest_call_refuse(c, status, NULL);
+}
+
+static void send_notice(struct notice *nt)
+{
+	struct guest_call *c = &nt->call;
+	err_reset(&c->err);
+	nt->state = NOTICE_SENDING;
+	c->method = "POST";
+	(void)str_copy(c->path, sizeof(c->path), "/notice");
+	c->judge = judge_notice;
+	c->done = on_notice_done;
+	json_t *o = json_pack("{s:s, s:I}", "kind", nt->kind, "count", (json_int_t)nt->count);
+	start(c, write_body(c, o), NOTICE_LIMIT_MS);
+}
+
+void guest_notice(struct guest *g, const char *kind, int64_t count)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct notice *nt = &g->notices[i];
+		if (!str_eq(nt->kind, kind))
+			continue;
+		nt->count = count;
+		if (nt->state == NOTICE_IDLE)
+			send_notice(nt);
+		else
+			nt->state = NOTICE_NEWER;
+	}
+}
