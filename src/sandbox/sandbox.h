@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Sandboxes: the object, its lifecycle, the registry and its queries. No protobuf, HTTP or SQL here.
+ * Sandboxes: the object, its lifecycle, the registry and its queries. No protobuf, HTTP or SQL
+ * here.
  *
  * Lifecycle: one table of allowed moves and one setter, which alone moves the object between lists,
  * writes the store row, publishes the event and traces.
@@ -9,8 +10,8 @@
  *   creating -> pooled -> running -> stopping -> gone
  *        \________________/^   any state but gone -> stopping
  *
- * A pooled sandbox has no identity beyond its id; a create gives it one. Every callback comes exactly
- * once from a later loop turn.
+ * A pooled sandbox has no identity beyond its id; a create gives it one. Every callback comes
+ * exactly once from a later loop turn.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -62,13 +63,13 @@ const char *sandbox_end_name(enum sandbox_end e); /* "killed", "timeout", ... */
 struct sandbox_view {
 	const char *id;
 	const struct template *tmpl;
-	const char *team_id;	  /* "" while pooled */
-	const char *access_token; /* NULL when not secured */
+	const char *team_id;	   /* "" while pooled */
+	const char *access_token;  /* NULL when not secured */
 	const char *traffic_token; /* NULL unless public traffic is refused */
 	enum sandbox_state state;
 	enum sandbox_end end;
-	const char *end_detail; /* sentence, "" if none */
-	const char *isolation;	/* "namespace" ... */
+	const char *end_detail;	       /* sentence, "" if none */
+	const char *isolation;	       /* "namespace" ... */
 	int64_t started_ns, end_at_ns; /* real time */
 	unsigned cpu_milli;
 	uint64_t memory_bytes, disk_bytes;
@@ -90,43 +91,52 @@ struct sandboxes_conf {
 	const struct templates *templates;
 	const struct vmm_driver *driver;
 	struct vmm *vmm;
-	unsigned max_sandboxes;	     /* all together, pooled ones too */
-	unsigned create_parallel;    /* boots at the same time; 0 = number of processors */
-	bool pool;		     /* keep pools filled */
+	unsigned max_sandboxes;	  /* all together, pooled ones too */
+	unsigned create_parallel; /* boots at the same time; 0 = number of processors */
+	bool pool;		  /* keep pools filled */
 };
 struct sandboxes *sandboxes_new(const struct sandboxes_conf *c, struct err *reterr);
+/* After sandboxes_shutdown() is done. Instances that were left alone go on: close the driver before
+ * the loop runs again. */
 struct sandboxes *sandboxes_free(struct sandboxes *s);
-/* Load rows, adopt what lives, remove what nobody owns, then start filling pools. Once, before listening. */
-void sandboxes_recover(struct sandboxes *s, void (*done)(const struct err *err, void *arg), void *arg);
-/* Stop: kill everything when kill is set (pool members always), else leave running ones to the next start. */
+/* Load rows, adopt what lives, remove what nobody owns, then start filling pools. Once, before
+ * listening. 0, or -ENOMEM: done does not come. */
+int sandboxes_recover(
+    struct sandboxes *s, void (*done)(const struct err *err, void *arg), void *arg);
+/* Stop: kill everything when kill is set (pool members always), else leave running ones to the next
+ * start. */
 void sandboxes_shutdown(struct sandboxes *s, bool kill, void (*done)(void *arg), void *arg);
 
 struct sandbox_params {
 	const char *template_ref;
 	const char *team_id;
-	unsigned team_limit;	 /* most running sandboxes of the team; 0 = none */
-	unsigned timeout_s;	 /* 0 = the template's default */
+	unsigned team_limit; /* most running sandboxes of the team; 0 = none */
+	unsigned timeout_s;  /* 0 = the template's default */
 	bool secure;
-	bool internet;		 /* and the template allows it */
+	bool internet; /* and the template allows it */
 	bool allow_public_traffic;
 	const char *const *metadata; /* key, value, ..., NULL; copied */
 	const char *const *env;	     /* "K=V", ..., NULL; copied */
 };
 typedef void sandbox_create_fn(const struct err *err, struct sandbox *sb, void *arg);
 struct sandbox_create; /* handle of a create in progress */
-/* From the pool when one waits there, else by a boot. done borrows sb. */
-struct sandbox_create *sandbox_create(struct sandboxes *s, const struct sandbox_params *p,
-    sandbox_create_fn *done, void *arg);
+/* From the pool when one waits there, else by a boot. done borrows sb. NULL on -ENOMEM: done is not
+ * called. c is gone once done is called. */
+struct sandbox_create *sandbox_create(
+    struct sandboxes *s, const struct sandbox_params *p, sandbox_create_fn *done, void *arg);
 /* The caller is gone: done is not called; a sandbox that still comes up is removed. */
 void sandbox_create_cancel(struct sandbox_create *c);
 
 /* Only running and stopping ones have an owner; NULL when unknown. */
 struct sandbox *sandboxes_find(const struct sandboxes *s, const char *id);
 typedef void sandbox_fn(const struct err *err, void *arg);
-/* Works from every state, is idempotent: done when nothing is left of it. done may be NULL. */
+/* Works from every state, is idempotent: done when nothing is left of it, or with the first failure
+ * of what is then tried for ever. done may be NULL. Only when memory is out, done comes from
+ * inside. */
 void sandbox_kill(struct sandbox *sb, enum sandbox_end why, sandbox_fn *done, void *arg);
 /* end_at := now + s (only_extend: never earlier than now). The template's max applies: -ERANGE. */
 int sandbox_set_timeout(struct sandbox *sb, unsigned s, bool only_extend, struct err *reterr);
+/* Running ones only: SANDBOX_E_STATE. Only when memory is out, done comes from inside. */
 void sandbox_usage(struct sandbox *sb,
     void (*done)(const struct err *err, const struct vmm_usage *u, void *arg), void *arg);
 
@@ -144,9 +154,9 @@ struct sandbox_filter {
 	bool ascending;
 	const struct sandbox_cursor *after;
 };
-size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f, struct sandbox **out,
-    size_t max, bool *ret_more);
-size_t sandboxes_count(const struct sandboxes *s, const char *team_id);
+size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f,
+    struct sandbox **out, size_t max, bool *ret_more);
+size_t sandboxes_count(const struct sandboxes *s, const char *team_id); /* running; NULL = of all */
 /* Idle members of the template's pool. */
 size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t);
 
@@ -161,6 +171,6 @@ enum sandbox_event_kind {
 struct sandbox_sub;
 typedef void sandbox_event_fn(enum sandbox_event_kind kind, struct sandbox *sb, void *arg);
 /* team_id NULL = all. Called from the loop. */
-struct sandbox_sub *sandboxes_subscribe(struct sandboxes *s, const char *team_id, sandbox_event_fn *fn,
-    void *arg);
+struct sandbox_sub *sandboxes_subscribe(
+    struct sandboxes *s, const char *team_id, sandbox_event_fn *fn, void *arg);
 void sandboxes_unsubscribe(struct sandbox_sub *sub);

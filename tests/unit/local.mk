@@ -9,3 +9,4 @@ include tests/unit/store/local.mk
 include tests/unit/rpc_call/local.mk
 include tests/unit/agent/local.mk
 include tests/unit/service/local.mk
+include tests/unit/sandbox/local.mk

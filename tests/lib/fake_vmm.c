@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/fake_vmm.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <check.h>
+
+#include "base/list.h"
+#include "loop/loop.h"
+
+struct vmm_inst {
+	struct vmm *vmm;
+	struct link link;
+	char id[ID_SANDBOX_LEN + 1];
+	bool internet, dying;
+	vmm_event_fn *on_event;
+	void *event_arg;
+};
+
+/* One call between its begin and its answer. */
+struct pending {
+	struct vmm *vmm;
+	struct link link;
+	enum fake_call call;
+	enum fake_mode mode;
+	struct loop_defer defer;
+	struct vmm_spec spec;
+	vmm_event_fn *on_event;
+	void *event_arg;
+	struct vmm_inst *inst;
+	bool on;
+	bool (*keep)(const char *id, void *arg);
+	void *keep_arg;
+	void (*done)(const struct err *err, void *arg);
+	void (*done_inst)(const struct err *err, struct vmm_inst *inst, void *arg);
+	void (*done_count)(const struct err *err, unsigned n, void *arg);
+	void (*done_usage)(const struct err *err, const struct vmm_usage *u, void *arg);
+	void *arg;
+};
+
+struct vmm {
+	struct loop *loop;
+	struct link live, pending;
+	enum fake_mode script[FAKE_CALLS_];
+	unsigned calls[FAKE_CALLS_], creating, peak;
+};
+
+static unsigned count(const struct link *list)
+{
+	unsigned n = 0;
+	LIST_EACH(l, list)
+	n++;
+	return n;
+}
+
+static struct vmm_inst *find(const struct vmm *v, const char *id)
+{
+	LIST_EACH(l, &v->live)
+	{
+		struct vmm_inst *i = container_of(l, struct vmm_inst, link);
+		if (strcmp(i->id, id) == 0)
+			return i;
+	}
+	return NULL;
+}
+
+static struct vmm_inst *add_inst(struct vmm *v, const char *id)
+{
+	struct vmm_inst *i = calloc(1, sizeof(*i));
+	i->vmm = v;
+	memcpy(i->id, id, strlen(id) + 1);
+	list_push_back(&v->live, &i->link);
+	return i;
+}
+
+static void remove_inst(struct vmm_inst *i)
+{
+	link_remove(&i->link);
+	free(i);
+}
+
+/* ---- answers ---- */
+
+static void answer_inst(struct pending *p, struct err *err)
+{
+	struct vmm_inst *i = NULL;
+	if (err->code == 0 && p->call == FAKE_ADOPT) {
+		i = find(p->vmm, p->spec.id);
+		if (!i)
+			(void)err_set(err, -ENOENT, "no such instance");
+	} else if (err->code == 0) {
+		ck_assert_ptr_null(find(p->vmm, p->spec.id));
+		i = add_inst(p->vmm, p->spec.id);
+		i->internet = p->spec.internet;
+	}
+	if (i) {
+		i->on_event = p->on_event;
+		i->event_arg = p->event_arg;
+	}
+	p->done_inst(err, i, p->arg);
+}
+
+static void answer_sweep(struct pending *p, const struct err *err)
+{
+	unsigned n = 0;
+	LIST_EACH_SAFE(l, &p->vmm->live)
+	{
+		struct vmm_inst *i = container_of(l, struct vmm_inst, link);
+		if (err->code == 0 && !p->keep(i->id, p->keep_arg)) {
+			remove_inst(i);
+			n++;
+		}
+	}
+	p->done_count(err, n, p->arg);
+}
+
+static void answer_usage(struct pending *p, const struct err *err)
+{
+	const struct vmm_usage u = { .memory_bytes = 77, .pids = 3 };
+	p->done_usage(err, err->code ? NULL : &u, p->arg);
+}
+
+static void answer(struct pending *p)
+{
+	struct err err = ERR_INIT;
+	if (p->mode == FAKE_FAIL)
+		(void)err_set(&err, -EIO, "fake failure");
+	link_remove(&p->link);
+	loop_defer_fini(&p->defer);
+	if (p->call == FAKE_CREATE)
+		p->vmm->creating--;
+	if (p->call == FAKE_CREATE || p->call == FAKE_ADOPT) {
+		answer_inst(p, &err);
+	} else if (p->call == FAKE_SWEEP) {
+		answer_sweep(p, &err);
+	} else if (p->call == FAKE_USAGE) {
+		answer_usage(p, &err);
+	} else {
+		if (p->call == FAKE_DESTROY)
+			remove_inst(
+			    p->inst); /* invalid after done, also when that tells a failure */
+		if (p->call == FAKE_SET_INTERNET && err.code == 0)
+			p->inst->internet = p->on;
+		p->done(&err, p->arg);
+	}
+	free(p);
+}
+
+static void on_defer(struct loop_defer *d, void *arg)
+{
+	answer(arg);
+}
+
+static struct pending *begin(struct vmm *v, enum fake_call call, void *arg)
+{
+	struct pending *p = calloc(1, sizeof(*p));
+	p->vmm = v;
+	p->call = call;
+	p->mode = v->script[call];
+	if (p->mode == FAKE_FAIL_ONCE) {
+		p->mode = FAKE_FAIL;
+		v->script[call] = FAKE_OK;
+	}
+	p->arg = arg;
+	list_push_back(&v->pending, &p->link);
+	loop_defer_init(&p->defer, v->loop, on_defer, p);
+	if (p->mode != FAKE_HOLD)
+		loop_defer_set(&p->defer);
+	v->calls[call]++;
+	if (call == FAKE_CREATE && ++v->creating > v->peak)
+		v->peak = v->creating;
+	return p;
+}
+
+/* ---- the table ---- */
+
+static void fake_prepare(struct vmm *v, const struct template *t,
+    void (*done)(const struct err *err, void *arg), void *arg)
+{
+	begin(v, FAKE_PREPARE, arg)->done = done;
+}
+
+static void begin_inst(struct vmm *v, enum fake_call call, const struct vmm_spec *spec,
+    vmm_event_fn *on_event, void *event_arg,
+    void (*done)(const struct err *err, struct vmm_inst *inst, void *arg), void *arg)
+{
+	struct pending *p = begin(v, call, arg);
+	p->spec = *spec;
+	p->on_event = on_event;
+	p->event_arg = event_arg;
+	p->done_inst = done;
+}
+
+static void fake_create(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event,
+    void *event_arg, void (*done)(const struct err *err, struct vmm_inst *inst, void *arg),
+    void *arg)
+{
+	begin_inst(v, FAKE_CREATE, spec, on_event, event_arg, done, arg);
+}
+
+static void fake_adopt(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event,
+    void *event_arg, void (*done)(const struct err *err, struct vmm_inst *inst, void *arg),
+    void *arg)
+{
+	begin_inst(v, FAKE_ADOPT, spec, on_event, event_arg, done, arg);
+}
+
+static void fake_sweep(struct vmm *v, bool (*keep)(const char *id, void *arg), void *keep_arg,
+    void (*done)(const struct err *err, unsigned removed, void *arg), void *arg)
+{
+	struct pending *p = begin(v, FAKE_SWEEP, arg);
+	p->keep = keep;
+	p->keep_arg = keep_arg;
+	p->done_count = done;
+}
+
+static void fake_destroy(
+    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg)
+{
+	ck_assert(!inst->dying); /* twice would be a use after free */
+	inst->dying = true;
+	struct pending *p = begin(inst->vmm, FAKE_DESTROY, arg);
+	p->inst = inst;
+	p->done = done;
+}
+
+static void fake_set_internet(
+    struct vmm_inst *inst, bool on, void (*done)(const struct err *err, void *arg), void *arg)
+{
+	struct pending *p = begin(inst->vmm, FAKE_SET_INTERNET, arg);
+	p->inst = inst;
+	p->on = on;
+	p->done = done;
+}
+
+static void fake_usage(struct vmm_inst *inst,
+    void (*done)(const struct err *err, const struct vmm_usage *u, void *arg), void *arg)
+{
+	begin(inst->vmm, FAKE_USAGE, arg)->done_usage = done;
+}
+
+static const char *fake_path(const struct vmm_inst *inst)
+{
+	return inst->id;
+}
+
+const struct vmm_driver fake_vmm_driver = {
+	.name = "fake",
+	.isolation = "none",
+	.prepare = fake_prepare,
+	.create = fake_create,
+	.adopt = fake_adopt,
+	.sweep = fake_sweep,
+	.destroy = fake_destroy,
+	.set_internet = fake_set_internet,
+	.usage = fake_usage,
+	.control_path = fake_path,
+	.data_path = fake_path,
+};
+
+const struct vmm_driver fake_vmm_driver_fixed_net = {
+	.name = "fake",
+	.isolation = "none",
+	.prepare = fake_prepare,
+	.create = fake_create,
+	.adopt = fake_adopt,
+	.sweep = fake_sweep,
+	.destroy = fake_destroy,
+	.usage = fake_usage,
+	.control_path = fake_path,
+	.data_path = fake_path,
+};
+
+/* ---- for tests ---- */
+
+struct vmm *fake_vmm_new(struct loop *l)
+{
+	struct vmm *v = calloc(1, sizeof(*v));
+	v->loop = l;
+	link_init(&v->live);
+	link_init(&v->pending);
+	return v;
+}
+
+void fake_vmm_free(struct vmm *v)
+{
+	for (struct link *l; (l = list_first(&v->live));)
+		remove_inst(container_of(l, struct vmm_inst, link));
+	for (struct link *l; (l = list_pop_front(&v->pending));) {
+		struct pending *p = container_of(l, struct pending, link);
+		loop_defer_fini(&p->defer);
+		free(p);
+	}
+	free(v);
+}
+
+void fake_vmm_script(struct vmm *v, enum fake_call call, enum fake_mode mode)
+{
+	v->script[call] = mode;
+}
+
+void fake_vmm_release(struct vmm *v, enum fake_call call, bool good)
+{
+	LIST_EACH(l, &v->pending)
+	{
+		struct pending *p = container_of(l, struct pending, link);
+		if (p->call != call || p->mode != FAKE_HOLD)
+			continue;
+		p->mode = good ? FAKE_OK : FAKE_FAIL;
+		loop_defer_set(&p->defer);
+	}
+}
+
+unsigned fake_vmm_calls(const struct vmm *v, enum fake_call call)
+{
+	return v->calls[call];
+}
+
+unsigned fake_vmm_pending(const struct vmm *v)
+{
+	return count(&v->pending);
+}
+
+unsigned fake_vmm_live(const struct vmm *v)
+{
+	return count(&v->live);
+}
+
+unsigned fake_vmm_peak(const struct vmm *v)
+{
+	return v->peak;
+}
+
+bool fake_vmm_has(const struct vmm *v, const char *id)
+{
+	return find(v, id) != NULL;
+}
+
+void fake_vmm_plant(struct vmm *v, const char *id)
+{
+	(void)add_inst(v, id);
+}
+
+void fake_vmm_event(struct vmm *v, const char *id, enum vmm_end kind, int64_t value)
+{
+	struct vmm_inst *i = find(v, id);
+	ck_assert_ptr_nonnull(i);
+	i->on_event(i, kind, value, i->event_arg);
+}
