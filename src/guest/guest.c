@@ -260,24 +260,34 @@ static enum call_verdict judge_init(struct guest_call *c, int status, const char
 			     : guest_call_refuse(c, status, answer_text(body, n, "message", &o));
 }
 
-static json_t *init_request(const struct guest_identity *id)
+/* Fresh for every sandbox, as base64 text. */
+static int make_entropy(struct buf *text)
 {
 	unsigned char entropy[ENTROPY_BYTES];
-	CLEAN_BUF struct buf text = BUF_INIT;
 	id_random(entropy, sizeof(entropy));
-	if (str_base64(&text, entropy, sizeof(entropy), true) < 0 || !buf_cstr(&text))
-		return NULL;
+	return str_base64(text, entropy, sizeof(entropy), true) < 0 || !buf_cstr(text) ? -ENOMEM
+										       : 0;
+}
+
+static json_t *init_request(const struct guest_identity *id, const char *entropy)
+{
 	return json_pack("{s:s, s:s, s:s?, s:o, s:I, s:s, s:s, s:s}", "sandboxId", id->sandbox_id,
 	    "templateId", id->template_id, "accessToken", id->access_token, "envVars",
-	    env_object(id->env), "timestamp", (json_int_t)clock_real_ns(), "entropy",
-	    buf_cstr(&text), "user", id->default_user, "workdir", id->default_workdir);
+	    env_object(id->env), "timestamp", (json_int_t)clock_real_ns(), "entropy", entropy,
+	    "user", id->default_user, "workdir", id->default_workdir);
 }
 
 void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done, void *arg)
 {
+	CLEAN_BUF struct buf entropy = BUF_INIT;
 	begin(g, "POST", "/init", done, arg);
 	g->call.judge = judge_init;
-	start(&g->call, write_body(&g->call, init_request(id)), INIT_LIMIT_MS);
+	int r = make_entropy(&entropy);
+	if (r < 0)
+		(void)err_set(&g->call.err, r, "POST /init: out of memory");
+	else
+		r = write_body(&g->call, init_request(id, buf_cstr(&entropy)));
+	start(&g->call, r, INIT_LIMIT_MS);
 }
 
 /* ---- notices ---- */

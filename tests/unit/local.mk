@@ -10,3 +10,5 @@ include tests/unit/rpc_call/local.mk
 include tests/unit/agent/local.mk
 include tests/unit/service/local.mk
 include tests/unit/sandbox/local.mk
+include tests/unit/jupyter/local.mk
+include tests/unit/guest/local.mk
