@@ -99,12 +99,12 @@ static int channel_read(struct channel *c, struct err *why)
 	if (buf_reserve(&c->in, READ_BYTES, &space) < 0)
 		return err_set(why, -ENOMEM, "no memory to read from the kernel");
 	ssize_t n = read(c->fd, space, READ_BYTES);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return -EPIPE; /* the peer is gone: its business, why stays empty */
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR
-			   ? 0
-			   : err_set(why, -errno, "reading from the kernel failed");
-	if (n == 0)
-		return -EPIPE;
+		return err_set(why, -errno, "reading from the kernel failed: %s", err_name(-errno));
 	buf_commit(&c->in, (size_t)n);
 	return channel_parse(c, why);
 }
@@ -116,10 +116,13 @@ static int channel_write(struct channel *c, struct err *why)
 	while (buf_len(out)) {
 		ssize_t n = send(c->fd, buf_data(out), buf_len(out), MSG_NOSIGNAL | MSG_DONTWAIT);
 
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+			return -EPIPE;
 		if (n < 0 && errno != EINTR)
-			return errno == EAGAIN
-				   ? 0
-				   : err_set(why, -errno, "writing to the kernel failed");
+			return err_set(
+			    why, -errno, "writing to the kernel failed: %s", err_name(-errno));
 		if (n > 0)
 			buf_consume(out, (size_t)n);
 	}

@@ -19,3 +19,4 @@ guest-kernel-agent/python/files.h: $(GUEST_PYTHON_FILES)
 	    n=0; for f in $^; do n=$$((n + 1)); \
 	        echo "{ \"$$(basename $$f)\", python_file_$$n, sizeof(python_file_$$n) },"; done; \
 	    echo '};') > $@.tmp && mv $@.tmp $@
+guest-kernel-agent/python/install.$(OBJEXT): guest-kernel-agent/python/files.h

@@ -11,8 +11,9 @@ ipykernel collects output for 0.2 s and drops it when its queue is full. Here:
 - What subprocesses write to descriptors 1 and 2 is read in whole characters, and at the end of a cell
   before the cell's end is told.
 
-All messages go out through one thread (IOPubThread) in the order in which they were given to it. Sends that
-this thread itself asks for happen at once, which keeps a flush ahead of what was queued behind it.
+All messages go out through one thread (IOPubThread) in the order in which they were given to it. A flush
+that was queued takes the text of the moment when it runs, so whoever queues another message behind it waits
+for it first. Sends that the thread itself asks for happen at once.
 """
 
 import codecs
@@ -39,6 +40,9 @@ def tune_socket(socket):
         socket.setsockopt(zmq.XPUB_NODROP, 1)
 
 
+streams = []
+
+
 def make_stream(OutStream):
     class Stream(OutStream):
         """OutStream with another idea of when to send."""
@@ -57,6 +61,7 @@ def make_stream(OutStream):
             self._fd_reader = None  # thread that holds the lock
             self._fd_decoder = codecs.getincrementaldecoder("utf-8")("replace")
             super().__init__(session, pub_thread, name, *args, **kwargs)
+            streams.append(self)
 
         def fileno(self):
             """What a subprocess is given: the descriptor that is read back."""
@@ -122,6 +127,11 @@ def make_stream(OutStream):
                 self._flush_queued = True
                 self.pub_thread.schedule(self._flush)
 
+        def settle(self):
+            """Before another message is queued: text written later must not overtake it."""
+            if self._flush_queued and self._in_kernel():
+                self._wait_sent()
+
         def _flush(self):
             # Marks first: what is written from here on needs a flush of its own.
             self._flush_queued = False
@@ -181,14 +191,16 @@ def make_packer(session):
     return pack
 
 
-def send_at_once(IOPubThread):
-    """A send that the sending thread asks for does not queue behind others."""
+def keep_order(IOPubThread):
+    """Text goes out before what was sent after it; the sending thread does not queue behind itself."""
     queue = IOPubThread.send_multipart
 
     def send_multipart(self, *args, **kwargs):
         if threading.current_thread() is self.thread:
             self._really_send(*args, **kwargs)
         else:
+            for stream in streams:
+                stream.settle()
             queue(self, *args, **kwargs)
 
     IOPubThread.send_multipart = send_multipart
@@ -207,7 +219,7 @@ def install():
     thread = iostream.IOPubThread
     stream = iostream.OutStream
     if hasattr(thread, "_really_send") and hasattr(stream, "_schedule_flush"):
-        send_at_once(thread)
+        keep_order(thread)
         Stream = make_stream(stream)
         settings.append("--IPKernelApp.outstream_class=sandglass_output.Stream")
     return settings
