@@ -91,22 +91,24 @@ static int read_text(int dirfd, const char *file, char *dst, size_t cap)
 	return 0;
 }
 
-/* The whole number at the start of a file, or behind "key " on one of its lines. */
+/* The whole number at the start of a text, or behind "key " on one of its lines; 0 = none. */
+static uint64_t find_number(const char *p, const char *key)
+{
+	size_t n = key ? strlen(key) : 0;
+	while (key && p && !(strncmp(p, key, n) == 0 && p[n] == ' '))
+		p = (p = strchr(p, '\n')) ? p + 1 : NULL;
+	if (!p)
+		return 0;
+	p += key ? n + 1 : 0;
+	return strncmp(p, "max", 3) == 0 ? UINT64_MAX : strtoull(p, NULL, 10);
+}
+
 static uint64_t read_number(int dirfd, const char *file, const char *key)
 {
 	char text[4096];
 	if (dirfd < 0 || read_text(dirfd, file, text, sizeof(text)) < 0)
 		return 0;
-	const char *p = text;
-	if (key) {
-		size_t n = strlen(key);
-		while (p && !(strncmp(p, key, n) == 0 && p[n] == ' '))
-			p = (p = strchr(p, '\n')) ? p + 1 : NULL;
-		if (!p)
-			return 0;
-		p += n + 1;
-	}
-	return strncmp(p, "max", 3) == 0 ? UINT64_MAX : strtoull(p, NULL, 10);
+	return find_number(text, key);
 }
 
 static int write_text(int dirfd, const char *file, const char *text)
@@ -440,6 +442,26 @@ int cgroup_oom_eventfd(const struct cgroup_tree *t, const char *name)
 	(void)snprintf(text, sizeof(text), "%d %d", event, control);
 	int r = write_text(dir, "cgroup.event_control", text);
 	return r < 0 ? r : TAKE_FD(event);
+}
+
+int cgroup_pids_open(const struct cgroup_tree *t, const char *name)
+{
+	char path[PATH_LEN_MAX];
+	int r = cgroup_pids_path(t, name, path, sizeof(path));
+	if (r < 0)
+		return r;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+uint64_t cgroup_pids_count(int pids_fd)
+{
+	char text[256];
+	ssize_t n = pread(pids_fd, text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return find_number(text, "max");
 }
 
 int cgroup_path(const struct cgroup_tree *t, unsigned tree, const char *name, char *dst, size_t cap)

@@ -80,6 +80,10 @@ int cgroup_oom_eventfd(const struct cgroup_tree *t, const char *name);
 /* Paths of the files that change when a limit is met; 0, or -ENOTSUP (version 1 has none for OOM).
  */
 int cgroup_oom_path(const struct cgroup_tree *t, const char *name, char *dst, size_t cap);
+/* Version 1 tells nobody about refused forks on newer kernels: count them from this descriptor of
+ * the file, which can be read again and again. */
+int cgroup_pids_open(const struct cgroup_tree *t, const char *name);
+uint64_t cgroup_pids_count(int pids_fd);
 int cgroup_pids_path(const struct cgroup_tree *t, const char *name, char *dst, size_t cap);
 /* Directory of the group in one tree, for showing it to the sandbox; -ENOENT when it is not there.
  */

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -31,6 +32,7 @@
 #include "jail/seccomp_lists.h"
 
 #define NEWEST_PROBE 1024 /* call numbers looked up in the library */
+#define FAMILIES 64u	  /* more than there are; beyond them EPERM */
 #define PROG_MAX_BYTES (4096u * sizeof(struct sock_filter))
 #define NEW_NAMESPACES                                                                 \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
@@ -90,18 +92,29 @@ static int allow_clone(scmp_filter_ctx f, const struct role *role)
 	return r < 0 ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
+static bool is_family_allowed(unsigned family)
+{
+	return family == AF_UNIX || family == AF_INET || family == AF_INET6;
+}
+
+/* Other families do not exist, as far as programs can tell: many take EPERM for a failure where
+ * they would do without (libaudit, resolvers). */
 static int allow_sockets(scmp_filter_ctx f)
 {
-	static const unsigned families[] = { AF_UNIX, AF_INET, AF_INET6 };
 	int r = 0;
-	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]) && r == 0; i++)
-		r = seccomp_rule_add(
-		    f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, families[i]));
-	/* getifaddrs() and getaddrinfo() ask the routing table; other netlink families do not
-	 * exist. */
+	for (unsigned family = 0; family < FAMILIES && r == 0; family++)
+		if (family != AF_NETLINK)
+			r = seccomp_rule_add(f,
+			    is_family_allowed(family) ? SCMP_ACT_ALLOW
+						      : SCMP_ACT_ERRNO(EAFNOSUPPORT),
+			    SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family));
+	/* getifaddrs() and getaddrinfo() ask the routing table. */
+	if (r == 0)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+		    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
 	return r < 0 ? r
-		     : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-			   SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, 0));
+		     : seccomp_rule_add(f, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
+			   SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE));
 }
 
 static int allow_personality(scmp_filter_ctx f)

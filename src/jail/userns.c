@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,19 +37,31 @@ static int map_and_open(pid_t pid, uint32_t host_base)
 	return fd < 0 ? -errno : fd;
 }
 
+static void wait_for_end(const int *ends) __attribute__((noreturn));
+static void wait_for_end(const int *ends)
+{
+	char c;
+	if (dup2(ends[0], STDIN_FILENO) < 0)
+		_exit(1);
+	(void)close_range(1, UINT_MAX, 0);
+	while (read(STDIN_FILENO, &c, 1) < 0 && errno == EINTR)
+		;
+	_exit(0);
+}
+
 int userns_new(uint32_t host_base)
 {
 	struct clone_args args = { .flags = CLONE_NEWUSER, .exit_signal = SIGCHLD };
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
-	if (pid < 0)
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	if (pid == 0) {
-		for (;;)
-			(void)pause();
-	}
-	int fd = map_and_open((pid_t)pid, host_base);
-	(void)kill((pid_t)pid, SIGKILL);
-	while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		wait_for_end(ends);
+	int fd = pid < 0 ? -errno : map_and_open((pid_t)pid, host_base);
+	(void)fd_close(ends[0]);
+	(void)fd_close(ends[1]);
+	while (pid > 0 && waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return fd;
 }

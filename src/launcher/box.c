@@ -41,7 +41,7 @@ struct box *box_new(struct server *s, const char *id)
 	b->rec.net_slot = -1;
 	b->rec.slot = SLOTS_MAX;
 	(void)str_copy(b->rec.id, sizeof(b->rec.id), id);
-	b->oom_fd = b->wd_oom = b->wd_pids = b->disk_fd = b->netns_fd = -1;
+	b->oom_fd = b->pids_fd = b->wd_oom = b->wd_pids = b->disk_fd = b->netns_fd = -1;
 	b->control_fd = b->data_fd = b->status_fd = b->log_fd = -1;
 	link_init(&b->waiters);
 	loop_timer_init(&b->look, s->loop, on_look, b);

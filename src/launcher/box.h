@@ -48,7 +48,8 @@ struct box {
 	bool create_pending; /* the daemon waits for the answer of the create */
 	struct link waiters; /* struct box_waiter: destroys to be answered */
 	int oom_fd;	     /* version 1 eventfd, -1 */
-	int wd_oom, wd_pids; /* inotify, -1 */
+	int wd_oom, wd_pids; /* inotify (version 2), -1 */
+	int pids_fd;	     /* read now and then (version 1), -1 */
 	uint64_t oom_told, pids_told;
 	struct loop_io oom_io;
 	struct loop_timer look; /* counts are read a moment after a notice */
@@ -83,7 +84,8 @@ struct server {
 	int agent_fd; /* sealed copy of the agent program */
 	int inotify_fd;
 	struct loop_io inotify_io;
-	bool can_loop; /* loop devices work */
+	struct loop_timer poll; /* version 1: what tells nobody */
+	bool can_loop;		/* loop devices work */
 	bool landlock;
 	const char *masks[SERVER_MASKS_MAX + 1];
 	char agents_dir[SERVER_AGENTS_DIR_MAX];
@@ -122,6 +124,7 @@ int box_watch_limits(struct box *b);
 void box_unwatch_limits(struct box *b);
 void box_look(struct box *b); /* compare counts with those told, send what is new */
 int box_watch_log(struct box *b, int fd_consume);
+void server_on_poll(struct loop_timer *t, void *arg);
 void server_on_inotify(struct loop_io *io, unsigned events, void *arg);
 
 /* box_spawn.c: start the child of a box that has everything else; its end, or its becoming the

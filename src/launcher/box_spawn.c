@@ -43,7 +43,6 @@ static void on_status(struct loop_io *io, unsigned events, void *arg)
 {
 	struct box *b = arg;
 	struct child_report rep;
-	uint64_t start;
 	int fd = -1;
 	size_t nfds = 0;
 	ssize_t n = fd_recv_msg(b->status_fd, &rep, sizeof(rep), &fd, 1, &nfds);
@@ -62,7 +61,7 @@ static void on_status(struct loop_io *io, unsigned events, void *arg)
 	}
 	/* The end of the socket: an exec closed it, or the child died, which its pidfd tells. */
 	box_close_status(b);
-	if (b->child_running && record_process_start(b->rec.pid, &start) == 0)
+	if (n == 0 && record_process_has_execed(b->rec.pid))
 		op_wake(&b->op, b->wait, 0);
 }
 

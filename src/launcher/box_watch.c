@@ -18,6 +18,7 @@
 #include "launcher/box.h"
 
 #define LOOK_AFTER_MS 25
+#define POLL_MS 500
 
 void box_look(struct box *b)
 {
@@ -76,30 +77,34 @@ static int watch_file(struct server *s, const char *path)
 	return wd < 0 ? -errno : wd;
 }
 
-static int watch_oom(struct box *b)
+/* Version 2: both files tell inotify. */
+static int watch_files(struct box *b)
 {
 	struct server *s = b->srv;
 	char path[PATH_LEN_MAX];
-	if (cgroup_oom_path(&s->cgroups, b->rec.id, path, sizeof(path)) == 0) {
-		b->wd_oom = watch_file(s, path);
-		return b->wd_oom < 0 ? b->wd_oom : 0;
-	}
+	int r = cgroup_oom_path(&s->cgroups, b->rec.id, path, sizeof(path));
+	if (r == 0)
+		r = b->wd_oom = watch_file(s, path);
+	if (r >= 0)
+		r = cgroup_pids_path(&s->cgroups, b->rec.id, path, sizeof(path));
+	if (r == 0)
+		r = b->wd_pids = watch_file(s, path);
+	return r < 0 ? r : 0;
+}
+
+int box_watch_limits(struct box *b)
+{
+	struct server *s = b->srv;
+	if (s->cgroups.v2)
+		return watch_files(b);
+	b->pids_fd = cgroup_pids_open(&s->cgroups, b->rec.id);
+	if (b->pids_fd < 0)
+		return b->pids_fd;
 	b->oom_fd = cgroup_oom_eventfd(&s->cgroups, b->rec.id);
 	if (b->oom_fd < 0)
 		return b->oom_fd;
 	int r = loop_io_init(&b->oom_io, s->loop, b->oom_fd, on_oom, b);
 	return r < 0 ? r : loop_io_want(&b->oom_io, LOOP_READ);
-}
-
-int box_watch_limits(struct box *b)
-{
-	char path[PATH_LEN_MAX];
-	int r = watch_oom(b);
-	if (r == 0)
-		r = cgroup_pids_path(&b->srv->cgroups, b->rec.id, path, sizeof(path));
-	if (r == 0)
-		r = b->wd_pids = watch_file(b->srv, path);
-	return r < 0 ? r : 0;
 }
 
 static void unwatch_file(struct server *s, int *wd)
@@ -116,6 +121,17 @@ void box_unwatch_limits(struct box *b)
 	unwatch_file(b->srv, &b->wd_pids);
 	loop_io_fini(&b->oom_io);
 	b->oom_fd = fd_close(b->oom_fd);
+	b->pids_fd = fd_close(b->pids_fd);
+}
+
+void server_on_poll(struct loop_timer *t, void *arg)
+{
+	struct server *s = arg;
+	void *it = NULL;
+	for (struct box *b; (b = map_next(s->boxes, &it, NULL));)
+		if (b->state == BOX_LIVE && cgroup_pids_count(b->pids_fd) > b->pids_told)
+			box_look(b);
+	loop_timer_set(t, POLL_MS);
 }
 
 /* ---- the agent's error output ---- */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "launcher/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
@@ -74,6 +76,16 @@ int disk_master_make(uint64_t bytes)
 	if (r < 0)
 		(void)unlink(tmp);
 	return r;
+}
+
+void disk_sweep_masters(void)
+{
+	DIR *d = opendir("masters");
+	for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.' && strchr(e->d_name, '.'))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		(void)closedir(d);
 }
 
 void disk_abandon(int fd)

@@ -7,6 +7,8 @@
 
 int disk_master_path(uint64_t bytes, char *dst, size_t cap); /* "masters/SIZE" */
 bool disk_master_exists(uint64_t bytes);
+/* Remove what makers that were killed left. */
+void disk_sweep_masters(void);
 /* In a task: runs mkfs.ext4, renames when complete. 0 or -errno. */
 int disk_master_make(uint64_t bytes);
 /* Make writes of a dying sandbox's disk fail at once, so that unmounting does not first copy what

@@ -105,7 +105,10 @@ int proto_check_answer(const union proto_any *m, size_t n)
 		return -EPROTO;
 	switch (m->head.kind) {
 	case PROTO_REPLY:
-		return text_ends(m->reply.text, sizeof(m->reply.text)) ? 0 : -EPROTO;
+		return text_ends(m->reply.text, sizeof(m->reply.text)) &&
+			       text_ends(m->reply.box.socket_dir, PROTO_SOCKET_DIR)
+			   ? 0
+			   : -EPROTO;
 	case PROTO_ITEM:
 		return id_ok(m->item.id) ? 0 : -EPROTO;
 	case PROTO_EVENT:

@@ -17,6 +17,7 @@
 
 #define PROTO_VERSION 1u
 #define PROTO_BASE_MAX 63
+#define PROTO_SOCKET_DIR 128
 
 enum proto_kind {
 	/* daemon -> launcher */
@@ -71,7 +72,8 @@ struct proto_reply {
 		struct {
 			int32_t pid;
 			uint32_t uid_base;
-		} box; /* CREATE, ADOPT */
+			char socket_dir[PROTO_SOCKET_DIR]; /* has control.sock and data.sock */
+		} box;					   /* CREATE, ADOPT */
 		struct proto_usage usage;
 	};
 };

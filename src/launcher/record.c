@@ -18,7 +18,9 @@
 #define RECORD_MAX 4096u
 #define RECORD_FORMAT 1u
 #define STAT_FIELD_STATE 3
+#define STAT_FIELD_FLAGS 9
 #define STAT_FIELD_START 22
+#define FORKED_NOT_EXECED 0x40u /* PF_FORKNOEXEC, cleared before descriptors are closed on exec */
 
 int record_boot_id(char dst[RECORD_BOOT_LEN + 1])
 {
@@ -33,7 +35,8 @@ int record_boot_id(char dst[RECORD_BOOT_LEN + 1])
 	return 0;
 }
 
-int record_process_start(pid_t pid, uint64_t *ret)
+/* One number of /proc/PID/stat, counted as in proc(5); -ESRCH for the dead. */
+static int read_stat(pid_t pid, int which, uint64_t *ret)
 {
 	CLEAN_BUF struct buf b = BUF_INIT;
 	char path[64], *save = NULL;
@@ -50,11 +53,20 @@ int record_process_start(pid_t pid, uint64_t *ret)
 	char *field = strtok_r(p + 1, " ", &save);
 	if (!field || field[0] == 'Z' || field[0] == 'X')
 		return -ESRCH;
-	for (int i = STAT_FIELD_STATE; field && i < STAT_FIELD_START; i++)
+	for (int i = STAT_FIELD_STATE; field && i < which; i++)
 		field = strtok_r(NULL, " ", &save);
-	if (!field)
-		return -EBADMSG;
-	return str_u64(field, UINT64_MAX, ret);
+	return field ? str_u64(field, UINT64_MAX, ret) : -EBADMSG;
+}
+
+int record_process_start(pid_t pid, uint64_t *ret)
+{
+	return read_stat(pid, STAT_FIELD_START, ret);
+}
+
+bool record_process_has_execed(pid_t pid)
+{
+	uint64_t flags;
+	return read_stat(pid, STAT_FIELD_FLAGS, &flags) == 0 && !(flags & FORKED_NOT_EXECED);
 }
 
 int record_write(const char *path, const struct record *r)

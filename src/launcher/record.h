@@ -29,6 +29,8 @@ struct record {
 int record_boot_id(char dst[RECORD_BOOT_LEN + 1]);
 /* Start time of a live process; -ESRCH when it is dead or a zombie. */
 int record_process_start(pid_t pid, uint64_t *ret);
+/* Has it become another program since it was forked? */
+bool record_process_has_execed(pid_t pid);
 int record_write(const char *path, const struct record *r);
 /* -EBADMSG when it is not one of ours. */
 int record_read(const char *path, struct record *ret);

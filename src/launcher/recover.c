@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "hostnet/hostnet.h"
 #include "launcher/box.h"
+#include "launcher/disk.h"
 
 /* Its limits are watched again, and what was counted meanwhile is not news. A process that had not
  * become an agent is watched, too: the removal waits for its end. */
@@ -120,5 +121,6 @@ int recover(struct server *s, struct err *reterr)
 	if (s->net)
 		hostnet_settle(s->net);
 	bases_sweep(s);
+	disk_sweep_masters();
 	return 0;
 }

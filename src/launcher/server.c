@@ -57,6 +57,7 @@ void server_reply(struct server *s, uint64_t seq, const struct err *err, const s
 	if (b) {
 		m.box.pid = b->rec.pid;
 		m.box.uid_base = slots_base(&s->slots, b->rec.slot);
+		(void)box_socket_dir(b, m.box.socket_dir, sizeof(m.box.socket_dir));
 	}
 	send_packet(s, &m);
 }
@@ -360,7 +361,13 @@ static int server_start(struct server *s, struct err *reterr)
 		r = open_inotify(s, reterr);
 	if (r == 0)
 		r = open_network(s, reterr);
-	return r < 0 ? r : recover(s, reterr);
+	if (r == 0)
+		r = recover(s, reterr);
+	if (r == 0 && !s->cgroups.v2) {
+		loop_timer_init(&s->poll, s->loop, server_on_poll, s);
+		server_on_poll(&s->poll, s);
+	}
+	return r;
 }
 
 static void server_stop(struct server *s)
@@ -373,6 +380,7 @@ static void server_stop(struct server *s)
 	task_fini(&s->sweep_task);
 	for (struct link *l; (l = list_pop_front(&s->base_waiters));)
 		(void)mem_free(container_of(l, struct box_waiter, link));
+	loop_timer_fini(&s->poll);
 	loop_io_fini(&s->net_io);
 	s->net = hostnet_close(s->net);
 	loop_io_fini(&s->inotify_io);

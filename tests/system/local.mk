@@ -6,7 +6,11 @@ tests_system_probe_init_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter 
 tests_system_probe_init_LDFLAGS = -static
 
 tests_system_system_test_SOURCES = \
+	tests/system/escape_test.c \
+	tests/system/fault_test.c \
 	tests/system/lifecycle_test.c \
+	tests/system/limit_test.c \
+	tests/system/recovery_test.c \
 	tests/system/rig.c tests/system/rig.h \
 	tests/system/system_test.c tests/system/system_tests.h
 tests_system_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/system
