@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Drivers: how a sandbox is made and ended. A driver is a const table; what it cannot do is absent from
- * its capability bits. Drivers do not know sandboxes, HTTP or the store; they talk to the launcher.
+ * Drivers: how a sandbox is made and ended. A driver is a const table; what it cannot do is absent
+ * from its capability bits. Drivers do not know sandboxes, HTTP or the store; they talk to the
+ * launcher.
  *
  * Every call that takes a callback answers exactly once, from a later loop turn.
  */
@@ -34,11 +35,11 @@ struct vmm_spec {
 	bool internet;
 };
 
-enum vmm_end {		  /* why an instance ended or complained */
-	VMM_END_KILLED,	  /* we destroyed it */
-	VMM_END_EXITED,	  /* the agent (PID 1) exited or crashed: value = wait status */
-	VMM_EVENT_OOM,	  /* value = out-of-memory kills so far; the instance goes on */
-	VMM_EVENT_PIDS,	  /* value = forks refused by the process limit so far; it goes on */
+enum vmm_end {		/* why an instance ended or complained */
+	VMM_END_KILLED, /* we destroyed it */
+	VMM_END_EXITED, /* the agent (PID 1) exited or crashed: value = wait status */
+	VMM_EVENT_OOM,	/* value = out-of-memory kills so far; the instance goes on */
+	VMM_EVENT_PIDS, /* value = forks refused by the process limit so far; it goes on */
 };
 
 typedef void vmm_event_fn(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg);
@@ -60,17 +61,20 @@ struct vmm_driver {
 	void (*prepare)(struct vmm *v, const struct template *t,
 	    void (*done)(const struct err *err, void *arg), void *arg);
 	/* err->code 0 and inst, or inst NULL and nothing left behind. */
-	void (*create)(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event, void *event_arg,
-	    void (*done)(const struct err *err, struct vmm_inst *inst, void *arg), void *arg);
+	void (*create)(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event,
+	    void *event_arg, void (*done)(const struct err *err, struct vmm_inst *inst, void *arg),
+	    void *arg);
 	/* Take over one that survived a restart of the daemon; -ENOENT when it is dead. */
-	void (*adopt)(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event, void *event_arg,
-	    void (*done)(const struct err *err, struct vmm_inst *inst, void *arg), void *arg);
+	void (*adopt)(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event,
+	    void *event_arg, void (*done)(const struct err *err, struct vmm_inst *inst, void *arg),
+	    void *arg);
 	/* Remove every instance whose id keep() does not claim. */
 	void (*sweep)(struct vmm *v, bool (*keep)(const char *id, void *arg), void *keep_arg,
 	    void (*done)(const struct err *err, unsigned removed, void *arg), void *arg);
-	/* Kill and remove everything; works in every state and never fails for good: retried inside. inst
-	 * is invalid once done is called. */
-	void (*destroy)(struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg);
+	/* Kill and remove everything; works in every state and never fails for good: retried
+	 * inside. inst is invalid once done is called. */
+	void (*destroy)(
+	    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg);
 	/* Change the network policy of a pooled instance at hand-out (optional capability). */
 	void (*set_internet)(struct vmm_inst *inst, bool on,
 	    void (*done)(const struct err *err, void *arg), void *arg);

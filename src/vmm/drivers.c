@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+
+#include "vmm/vmm.h"
+
+const struct vmm_driver *const vmm_drivers[] = { &vmm_namespace_driver, NULL };
