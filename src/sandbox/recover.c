@@ -5,7 +5,8 @@
  *   load   read the rows
  *   adopt  take over each that was running, a few at a time; what fails is lost and destroyed
  *   sweep  the driver removes every instance that nobody took over
- *   rows   only now the rows go whose sandboxes were not taken over at all
+ *   rows   only now the rows go whose sandboxes were not taken over at all; a sweep that failed
+ * keeps them, so that the next start tries again
  *
  * No create is served and no pool filled before that is over.
  */
@@ -38,6 +39,7 @@ struct recover {
 	unsigned n_adopting;
 	bool *dropped; /* by row: its instance, if any, is the sweep's */
 	struct sweep *sweep;
+	bool swept;
 	uint32_t slot;
 	void (*done)(const struct err *err, void *arg);
 	void *arg;
@@ -162,8 +164,10 @@ static void on_swept(const struct err *err, unsigned removed, void *arg)
 	rec->sweep = NULL;
 	if (removed)
 		log_info("removed %u sandboxes that nobody owns", removed);
-	op_wake(
-	    &rec->op, rec->slot, err->code ? op_fail(&rec->op, err->code, "%s", err_text(err)) : 0);
+	if (err->code) /* no reason not to serve what runs */
+		log_error("sandboxes that nobody owns could not be removed: %s", err_text(err));
+	rec->swept = err->code == 0;
+	op_wake(&rec->op, rec->slot, 0);
 }
 
 static int sweep(struct op *op)
@@ -189,7 +193,7 @@ static void forget_sweep(struct op *op)
 static int rows(struct op *op)
 {
 	struct recover *rec = of_op(op);
-	for (size_t i = 0; i < rec->n_rows; i++) {
+	for (size_t i = 0; rec->swept && i < rec->n_rows; i++) {
 		if (rec->dropped[i])
 			(void)store_del_sandbox(rec->reg->conf.store, rec->rows[i].id, NULL, NULL);
 	}

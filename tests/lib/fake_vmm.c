@@ -108,7 +108,7 @@ static void answer_sweep(struct pending *p, const struct err *err)
 	LIST_EACH_SAFE(l, &p->vmm->live)
 	{
 		struct vmm_inst *i = container_of(l, struct vmm_inst, link);
-		if (err->code == 0 && !p->keep(i->id, p->keep_arg)) {
+		if (err->code == 0 && !i->dying && !p->keep(i->id, p->keep_arg)) {
 			remove_inst(i);
 			n++;
 		}
