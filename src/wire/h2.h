@@ -5,6 +5,8 @@
 
 #include "wire/http_private.h"
 
+#define H2_CONTINUATIONS_MAX 8 /* 16 KiB each: more than a whole head */
+
 /* Tokens that come back with time; in thousandths, so that no rounding favours anybody. */
 struct h2_bucket {
 	uint64_t milli;
@@ -23,8 +25,9 @@ struct h2_session {
 	bool timed; /* now_ms is set */
 	struct h2_bucket resets;
 	struct h2_bucket controls;
-	uint64_t credit; /* control frames that answer what we sent */
-	int err;	 /* the connection has failed */
+	uint64_t credit;	/* control frames that answer what we sent */
+	int err;		/* the connection has failed */
+	unsigned continuations; /* of the head that is coming in */
 	bool draining;
 	bool greeted; /* the peer's SETTINGS came */
 	bool ping_pending;

@@ -150,6 +150,7 @@ static int head_received(struct h2_session *h, struct http_stream *st, bool end)
 			break_stream(st, -EPROTO, NGHTTP2_PROTOCOL_ERROR);
 		return 0;
 	}
+	st->head_ends = end;
 	if (h->base.impl->server)
 		return request_head(h, st, end);
 	response_head(st);
@@ -172,30 +173,29 @@ static int on_data(
 
 /* ---- frames ---- */
 
-static bool is_control(const nghttp2_frame_hd *hd)
+static bool allow_frame(struct h2_session *h, const nghttp2_frame_hd *hd)
 {
 	switch (hd->type) {
-	case NGHTTP2_DATA:
-		return hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
 	case NGHTTP2_HEADERS:
-	case NGHTTP2_CONTINUATION: /* bounded by their own limits */
-	case NGHTTP2_RST_STREAM:
-	case NGHTTP2_GOAWAY:
-		return false;
-	default:
+		h->continuations = 0;
 		return true;
+	case NGHTTP2_CONTINUATION:
+		return ++h->continuations <= H2_CONTINUATIONS_MAX;
+	case NGHTTP2_DATA:
+		return hd->length > 0 || hd->flags & NGHTTP2_FLAG_END_STREAM || h2_allow_control(h);
+	case NGHTTP2_RST_STREAM:
+		return h2_allow_reset(h);
+	case NGHTTP2_GOAWAY:
+		return true;
+	default:
+		return h2_allow_control(h);
 	}
 }
 
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
 {
 	struct h2_session *h = user;
-	if (h->err)
-		return NGHTTP2_ERR_CALLBACK_FAILURE;
-	bool allowed = hd->type == NGHTTP2_RST_STREAM ? h2_allow_reset(h)
-		       : is_control(hd)		      ? h2_allow_control(h)
-						      : true;
-	if (allowed)
+	if (!h->err && allow_frame(h, hd))
 		return 0;
 	h2_fail(h, -EPROTO, NGHTTP2_ENHANCE_YOUR_CALM);
 	return NGHTTP2_ERR_CALLBACK_FAILURE;

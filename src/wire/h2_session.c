@@ -23,7 +23,6 @@
 #include "wire/h2.h"
 
 #define ACKS_MAX 256	      /* unsent answers to PING and SETTINGS */
-#define CONTINUATIONS_MAX 8   /* 16 KiB each: more than a whole head */
 #define STREAMS_UNGREETED 100 /* before the peer has told its limit */
 #define OUT_TARGET (64 * 1024)
 
@@ -277,7 +276,8 @@ static int open_library(struct h2_session *h, nghttp2_session_callbacks *cb, ngh
 	nghttp2_option_set_no_auto_window_update(opt, 1);
 	nghttp2_option_set_no_closed_streams(opt, 1);
 	nghttp2_option_set_max_outbound_ack(opt, ACKS_MAX);
-	nghttp2_option_set_max_continuations(opt, CONTINUATIONS_MAX);
+	/* nghttp2 counts a frame again for each piece in which its header arrives. */
+	nghttp2_option_set_max_continuations(opt, H2_CONTINUATIONS_MAX * 9);
 	nghttp2_option_set_max_send_header_block_length(opt, 2 * LIMIT_HEAD_BYTES);
 	/* Ours counts first and runs on the caller's clock. */
 	nghttp2_option_set_stream_reset_rate_limit(
