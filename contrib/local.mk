@@ -17,7 +17,7 @@ webdir = $(pkgdatadir)/web
 dist_web_DATA = \
 	contrib/web/app.css \
 	contrib/web/app.js \
-	contrib/web/frame.css \
+	contrib/web/frame.html \
 	contrib/web/icon.svg \
 	contrib/web/index.html \
 	contrib/web/rpc.js

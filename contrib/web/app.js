@@ -52,13 +52,16 @@ function image(source, alt) {
   append(img);
 }
 
-// HTML that the code made is shown in a frame without scripts, forms or navigation.
+// HTML that the code made goes into a frame without scripts, forms or navigation; the frame's own policy says so, too.
 function html(source) {
   const frame = document.createElement("iframe");
   frame.setAttribute("sandbox", "allow-same-origin");
   frame.title = "HTML result";
-  frame.srcdoc = `<!doctype html><link rel="stylesheet" href="/web/frame.css"><body>${source}`;
-  frame.onload = () => { frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 4}px`; };
+  frame.src = "/web/frame.html";
+  frame.onload = () => {
+    frame.contentDocument.body.innerHTML = source;
+    frame.style.height = `${frame.contentDocument.documentElement.scrollHeight + 4}px`;
+  };
   append(frame);
 }
 

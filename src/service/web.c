@@ -19,16 +19,22 @@
 #define FILE_MAX (4 * 1024 * 1024)
 #define INLINE_MAX 8 /* blocks of scripts or styles in the page */
 
+/* HTML that ran code made is put into this frame: it may look as it likes and do nothing. */
+#define FRAME_POLICY                                                                        \
+	"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; " \
+	"img-src data:; style-src 'unsafe-inline'"
+
 static const struct {
 	const char *path, *file, *type;
+	const char *policy; /* NULL: the page's */
 } assets[] = {
-	{ "/", "index.html", "text/html; charset=utf-8" }, /* first: it makes the policy */
-	{ "/favicon.ico", "icon.svg", "image/svg+xml" },
-	{ "/web/icon.svg", "icon.svg", "image/svg+xml" },
-	{ "/web/app.js", "app.js", "text/javascript; charset=utf-8" },
-	{ "/web/rpc.js", "rpc.js", "text/javascript; charset=utf-8" },
-	{ "/web/app.css", "app.css", "text/css; charset=utf-8" },
-	{ "/web/frame.css", "frame.css", "text/css; charset=utf-8" },
+	{ "/", "index.html", "text/html; charset=utf-8", NULL }, /* first: it makes the policy */
+	{ "/favicon.ico", "icon.svg", "image/svg+xml", NULL },
+	{ "/web/icon.svg", "icon.svg", "image/svg+xml", NULL },
+	{ "/web/app.js", "app.js", "text/javascript; charset=utf-8", NULL },
+	{ "/web/rpc.js", "rpc.js", "text/javascript; charset=utf-8", NULL },
+	{ "/web/app.css", "app.css", "text/css; charset=utf-8", NULL },
+	{ "/web/frame.html", "frame.html", "text/html; charset=utf-8", FRAME_POLICY },
 };
 #define N_ASSETS (sizeof(assets) / sizeof(assets[0]))
 
@@ -95,6 +101,7 @@ static int make_policy(struct web *w, const char *html, struct err *reterr)
 	CLEAN_BUF struct buf b = BUF_INIT;
 	int r = buf_append_str(&b, "default-src 'none'; base-uri 'none'; form-action 'none'; "
 				   "frame-ancestors 'none'; connect-src 'self'; font-src 'self'; "
+				   "frame-src 'self'; "
 				   "img-src 'self' data: blob:; script-src 'self'");
 	if (r == 0)
 		r = append_inline(&b, html, "script");
@@ -143,13 +150,14 @@ const char *web_policy(const struct web *w)
 }
 
 /* ---- serving ---- */
-static int add_fields(const struct web *w, const struct asset *a, struct http_fields *f)
+static int add_fields(const struct web *w, size_t i, struct http_fields *f)
 {
-	int r = http_fields_add(f, "etag", a->etag);
+	const char *policy = assets[i].policy ? assets[i].policy : w->policy;
+	int r = http_fields_add(f, "etag", w->assets[i].etag);
 	if (r == 0)
 		r = http_fields_add(f, "cache-control", "no-cache");
 	if (r == 0)
-		r = http_fields_add(f, "content-security-policy", w->policy);
+		r = http_fields_add(f, "content-security-policy", policy);
 	if (r == 0)
 		r = http_fields_add(f, "x-content-type-options", "nosniff");
 	return r < 0 ? r : http_fields_add(f, "referrer-policy", "no-referrer");
@@ -161,7 +169,7 @@ static void answer(const struct web *w, size_t i, struct http_stream *st)
 	const struct asset *a = &w->assets[i];
 	const char *have = http_fields_get(&head->fields, "if-none-match");
 	struct http_fields f = { 0 };
-	if (add_fields(w, a, &f) < 0)
+	if (add_fields(w, i, &f) < 0)
 		http_stream_reset(st, HTTP_RESET_INTERNAL);
 	else if (have && strstr(have, a->etag))
 		reply_send(st, 304, &f, NULL, NULL, 0);
