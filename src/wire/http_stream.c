@@ -162,7 +162,7 @@ bool http_stream_head_sent(const struct http_stream *st)
 
 bool http_stream_peer_ended(const struct http_stream *st)
 {
-	return st->recv == HTTP_RECV_STATE_DONE;
+	return st->recv == HTTP_RECV_STATE_DONE || st->head_ends;
 }
 
 int http_stream_version(const struct http_stream *st)
