@@ -65,13 +65,16 @@ static void answer_err(struct http_stream *st, const struct err *err)
 
 /* ---- POST /boot ---- */
 
+/* Kernels run as the sandbox's root, as E2B's do: cells install packages and enter any directory.
+ */
+#define KERNEL_USER "root"
+
 static int configure_contexts(struct control *c, struct err *reterr)
 {
 	const struct identity *id = c->conf.identity;
-	const char *user = identity_user(id);
 	int r = contexts_configure(
-	    c->conf.contexts, *user ? user : NULL, identity_workdir(id), identity_env(id));
-	return r < 0 ? err_set(reterr, r, "user '%s': %s", user, err_name(r)) : 0;
+	    c->conf.contexts, KERNEL_USER, identity_workdir(id), identity_env(id));
+	return r < 0 ? err_set(reterr, r, "user '" KERNEL_USER "': %s", err_name(r)) : 0;
 }
 
 static int start_kernels(struct control *c, const json_t *kernels, struct err *reterr)
