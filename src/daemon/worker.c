@@ -164,8 +164,8 @@ static int recover(struct op *op)
 	if (!w->sandboxes)
 		return op->err.code;
 	w->slot = op_slot(op);
-	sandboxes_recover(w->sandboxes, on_recovered, w);
-	return OP_WAIT;
+	int r = sandboxes_recover(w->sandboxes, on_recovered, w);
+	return r < 0 ? r : OP_WAIT;
 }
 
 /* ---- listen ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a template file: a template or an error that names the file, never both or neither. */
+/* Any bytes as a template file: a template or an error that names the file, never both or neither.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
