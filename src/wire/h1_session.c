@@ -198,9 +198,9 @@ static int begin_request(struct h1_session *h, const char *p, size_t n)
 	h->phase = m.framing == H1_FRAMING_NONE ? H1_PHASE_WAIT : H1_PHASE_BODY;
 	if (m.framing == H1_FRAMING_NONE || m.old)
 		http_fields_remove(&st->peer.fields, "expect"); /* nothing to wait for */
-	bool undecided = st->peer.upgrade;			/* the end waits for the answer */
+	st->head_ends = m.framing == H1_FRAMING_NONE && !st->peer.upgrade;
 	http_stream_deliver_request(st);
-	if (h->current == st && h->phase == H1_PHASE_WAIT && !undecided)
+	if (h->current == st && st->head_ends)
 		message_received(h);
 	return 0;
 }
@@ -230,6 +230,7 @@ static int begin_response(struct h1_session *h, const char *p, size_t n)
 		m.framing = h->out_framing = H1_FRAMING_UNTIL_CLOSE;
 	h1_body_init(&h->body, m.framing, m.length);
 	h->phase = H1_PHASE_BODY;
+	st->head_ends = m.framing == H1_FRAMING_NONE;
 	http_stream_deliver_head(st);
 	if (h->current == st && m.framing == H1_FRAMING_NONE)
 		message_received(h);

@@ -110,6 +110,7 @@ size_t http_stream_queued(const struct http_stream *st); /* unsent body bytes */
 bool http_stream_head_sent(const struct http_stream *st);
 /* The peer's message is complete; true already in on_request and on_head when the head was all of
  * it (on_end still follows), so that a proxy can pass on a head that is also the end. */
+/* True from on_request or on_head on when the head is the whole message. */
 bool http_stream_peer_ended(const struct http_stream *st);
 /* HTTP/1.x (1) or HTTP/2 (2). */
 int http_stream_version(const struct http_stream *st);

@@ -52,7 +52,7 @@ struct http_stream {
 	bool expects;	/* the client waits for 100 (Continue) */
 	bool end_due;	/* on_end was held back until our answer to an upgrade was known */
 	bool oversize;	/* HTTP/2: the head being received is over its limit */
-	bool head_ends; /* HTTP/2: the head was the whole message; on_end is about to come */
+	bool head_ends; /* the peer's head is its whole message: on_end is about to come */
 };
 
 /* The protocols. Each function is called with an open stream unless said otherwise. */

@@ -24,6 +24,7 @@ static void on_head(struct http_stream *st, void *user)
 	struct exchange *x = user;
 	x->status = http_stream_peer_head(st)->status;
 	x->heads++;
+	x->whole = http_stream_peer_ended(st);
 	run_script(x, PEER_HEAD);
 }
 
@@ -100,6 +101,7 @@ static void on_request(struct http_stream *st, void *arg)
 	str_copy(x->path, sizeof(x->path), head->path);
 	str_copy(x->authority, sizeof(x->authority), head->authority);
 	x->upgrade = head->upgrade;
+	x->whole = http_stream_peer_ended(st);
 	if (!p->bare)
 		http_stream_set_handler(st, &peer_handler, x);
 	run_script(x, PEER_REQUEST);

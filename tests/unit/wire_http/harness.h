@@ -32,6 +32,7 @@ struct exchange {
 	unsigned heads, ends, closes;
 	int err;
 	bool upgrade;
+	bool whole; /* with its head the peer had ended */
 };
 
 struct peer {

@@ -56,12 +56,14 @@ START_TEST(get_and_answer)
 		ck_assert_str_eq(s->path, "/a?b=c");
 		ck_assert_str_eq(s->authority, "example.test");
 		ck_assert_uint_eq(s->ends, 1);
+		ck_assert(s->whole);
 		ck_assert_int_eq(http_stream_version(s->st), versions[_i / STEPS].number);
 		ck_assert_int_eq(exchange_respond(s, 200, -1, false), 0);
 		ck_assert_int_eq(exchange_write(s, 5000), 0);
 		ck_assert_int_eq(exchange_end(s, "last"), 0);
 		peers_run(&client, &server, step);
 		ck_assert_int_eq(c->status, 200);
+		ck_assert(!c->whole);
 		ck_assert(exchange_has_pattern(c, 5000));
 		ck_assert_str_eq(c->trailer, "last");
 		ck_assert_uint_eq(c->closes + s->closes, 2);
@@ -226,8 +228,10 @@ START_TEST(early_answer)
 	ck_assert_int_eq(exchange_write(c, 1000), 0);
 	peers_run(&client, &server, step);
 	struct exchange *s = last(&server);
+	ck_assert(!s->whole);
 	ck_assert_int_eq(exchange_respond(s, 413, -1, true), 0);
 	peers_run(&client, &server, step);
+	ck_assert(c->whole);
 	ck_assert_int_eq(c->status, 413);
 	ck_assert_uint_eq(c->ends, 1);
 	ck_assert_uint_eq(c->closes + s->closes, 2);
