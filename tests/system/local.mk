@@ -6,15 +6,17 @@ tests_system_probe_init_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter 
 tests_system_probe_init_LDFLAGS = -static
 
 tests_system_system_test_SOURCES = \
+	tests/system/driver_test.c \
 	tests/system/escape_test.c \
 	tests/system/fault_test.c \
 	tests/system/lifecycle_test.c \
 	tests/system/limit_test.c \
+	tests/system/network_test.c \
 	tests/system/recovery_test.c \
 	tests/system/rig.c tests/system/rig.h \
 	tests/system/system_test.c tests/system/system_tests.h
 tests_system_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/system
-tests_system_system_test_LDADD = liblauncher.a libhostnet.a libimage.a libjail.a libloop.a libbase.a \
+tests_system_system_test_LDADD = libvmm.a liblauncher.a libhostnet.a libimage.a libjail.a libloop.a libbase.a \
 	$(NFTABLES_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) \
 	$(CHECK_LIBS)
 

@@ -22,11 +22,13 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "hostnet/hostnet.h"
 #include "jail/cgroup.h"
 #include "launcher/server.h"
 
 #define CALL_LIMIT_MS 60000
 #define OWNER_ID 65533
+#define RIG_CIDR "10.219.0.0/24"
 
 struct rig_fault {
 	char step[32];
@@ -88,8 +90,8 @@ static void become_launcher(struct rig *r, int sock)
 		run_in_process(r, state, run, agent);
 	make_absolute(program("RIG_LAUNCHER", "sandglass-launcher"), exe);
 	(void)execl(exe, exe, "--state", state, "--runtime", run, "--instance", RIG_INSTANCE,
-	    "--owner-uid", id, "--owner-gid", id, "--agent", agent, "--no-network",
-	    getenv("RIG_DEBUG") ? "--debug" : NULL, (char *)NULL);
+	    "--owner-uid", id, "--owner-gid", id, "--agent", agent, "--cidr", RIG_CIDR,
+	    r->network ? NULL : "--no-network", (char *)NULL);
 	_exit(1);
 }
 
@@ -435,11 +437,11 @@ void rig_take_ledger(const struct rig *r, struct rig_ledger *ret)
 
 /* ---- life ---- */
 
-void rig_open(struct rig *r, bool faults)
+static void open_rig(struct rig *r, bool faults, bool network)
 {
 	struct answer a = { 0 };
 	char path[128];
-	*r = (struct rig){ 0 };
+	*r = (struct rig){ .network = network };
 	(void)str_copy(r->dir, sizeof(r->dir), "/tmp/sandglass-system.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(r->dir));
 	(void)snprintf(path, sizeof(path), "%s/state", r->dir);
@@ -456,6 +458,25 @@ void rig_open(struct rig *r, bool faults)
 	ck_assert_int_eq(launcher_prepare(r->la, "host", on_answer, &a), 0);
 	struct err err;
 	ck_assert_msg(wait_answer(r, &a, &err) == 0, "prepare: %s", err_text(&err));
+}
+
+void rig_open(struct rig *r, bool faults)
+{
+	open_rig(r, faults, false);
+}
+
+void rig_open_network(struct rig *r)
+{
+	open_rig(r, false, true);
+}
+
+static void remove_network(void)
+{
+	const struct hostnet_conf conf = { .instance = RIG_INSTANCE, .cidr = RIG_CIDR, .ready = 0 };
+	struct err err = ERR_INIT;
+	struct hostnet *h = hostnet_open(&conf, &err);
+	ck_assert_msg(h && hostnet_teardown(h, &err) == 0, "%s", err_text(&err));
+	(void)hostnet_close(h);
 }
 
 void rig_close(struct rig *r)
@@ -475,6 +496,8 @@ void rig_close(struct rig *r)
 	ck_assert_int_eq(waitpid(r->pid, &status, 0), r->pid);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "launcher: status %x", status);
 	r->loop = loop_free(r->loop);
+	if (r->network)
+		remove_network();
 	if (r->fault)
 		(void)munmap(r->fault, sizeof(*r->fault));
 	if (cgroup_tree_open(&t, NULL, "sandglass-" RIG_INSTANCE, NULL) == 0) {

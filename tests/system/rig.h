@@ -32,12 +32,14 @@ struct rig {
 	struct loop *loop;
 	struct launcher *la;
 	pid_t pid; /* of the launcher */
-	bool lost;
+	bool lost, network;
 	struct rig_fault *fault; /* shared with an in-process launcher; NULL = the real program */
 };
 
 /* faults: run the launcher's code in a fork of the test, so that steps can be made to fail. */
 void rig_open(struct rig *r, bool faults);
+/* The real program, with a network for sandboxes. */
+void rig_open_network(struct rig *r);
 /* Everything is destroyed; asserts that nothing is left on the machine. */
 void rig_close(struct rig *r);
 void rig_stop_launcher(struct rig *r, int signo); /* and wait until the client noticed */

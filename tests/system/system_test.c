@@ -9,9 +9,11 @@ static Suite *system_suite(void)
 {
 	Suite *s = suite_create("system");
 	add_lifecycle_tests(s);
+	add_driver_tests(s);
 	add_escape_tests(s);
 	add_limit_tests(s);
 	add_fault_tests(s);
+	add_network_tests(s);
 	add_recovery_tests(s);
 	return s;
 }

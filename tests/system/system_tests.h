@@ -4,7 +4,9 @@
 #include <check.h>
 
 void add_lifecycle_tests(Suite *s);
+void add_driver_tests(Suite *s);
 void add_escape_tests(Suite *s);
 void add_limit_tests(Suite *s);
 void add_fault_tests(Suite *s);
+void add_network_tests(Suite *s);
 void add_recovery_tests(Suite *s);

@@ -12,3 +12,5 @@ include tests/unit/service/local.mk
 include tests/unit/sandbox/local.mk
 include tests/unit/jupyter/local.mk
 include tests/unit/guest/local.mk
+include tests/unit/jail/local.mk
+include tests/unit/launcher/local.mk

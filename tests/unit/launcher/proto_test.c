@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the launcher lets in. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "launcher/proto.h"
+#include "launcher/slots.h"
+#include "launcher_tests.h"
+#include "lib/test.h"
+
+static union proto_any good_create(void)
+{
+	union proto_any m = { .request = { .head = { PROTO_CREATE, PROTO_VERSION, 7 },
+				  .create = { .id = "iabc",
+				      .base = "host",
+				      .memory_bytes = 1 << 30,
+				      .disk_bytes = 1 << 30,
+				      .cpu_milli = 1000,
+				      .max_pids = 100 } } };
+	return m;
+}
+
+static int check(const union proto_any *m)
+{
+	struct err err = ERR_INIT;
+	int r = proto_check_request(m, sizeof(m->request), &err);
+	ck_assert(r == 0 || err.text[0]);
+	return r;
+}
+
+START_TEST(create_is_checked)
+{
+	union proto_any m = good_create();
+	ck_assert_int_eq(check(&m), 0);
+#define BAD(field, value)                             \
+	do {                                          \
+		m = good_create();                    \
+		m.request.create.field = (value);     \
+		ck_assert_int_eq(check(&m), -EINVAL); \
+	} while (0)
+	BAD(memory_bytes, 0);
+	BAD(memory_bytes, UINT64_MAX);
+	BAD(disk_bytes, 1);
+	BAD(disk_bytes, UINT64_MAX);
+	BAD(cpu_milli, 0);
+	BAD(cpu_milli, UINT32_MAX);
+	BAD(max_pids, 0);
+	BAD(max_pids, UINT32_MAX);
+	BAD(internet, 2);
+	BAD(id[0], '\0');
+	BAD(id[0], '/');
+	BAD(id[1], '.');
+	BAD(base[0], '.');
+	BAD(base[0], '/');
+	BAD(base[1], '/');
+	BAD(base[0], '\0');
+#undef BAD
+	m = good_create();
+	memset(m.request.create.id, 'a', sizeof(m.request.create.id)); /* no end */
+	ck_assert_int_eq(check(&m), -EINVAL);
+	m = good_create();
+	memset(m.request.create.base, 'a', sizeof(m.request.create.base));
+	ck_assert_int_eq(check(&m), -EINVAL);
+}
+END_TEST
+
+START_TEST(packets_are_checked)
+{
+	union proto_any m = good_create();
+	struct err err = ERR_INIT;
+	for (size_t n = 0; n < sizeof(m.request); n++)
+		ck_assert_int_eq(proto_check_request(&m, n, &err), -EPROTO);
+	for (uint32_t kind = 0; kind < 256; kind++) {
+		m = good_create();
+		m.head.kind = kind;
+		bool known = kind >= PROTO_PREPARE && kind <= PROTO_INTERNET;
+		ck_assert_int_eq(
+		    proto_check_request(&m, sizeof(m.request), &err) == -EPROTO, !known);
+	}
+	m = good_create();
+	m.head.version++;
+	ck_assert_int_eq(proto_check_request(&m, sizeof(m.request), &err), -EPROTO);
+	static const uint32_t by_id[] = { PROTO_DESTROY, PROTO_ADOPT, PROTO_USAGE, PROTO_INTERNET };
+	for (size_t i = 0; i < sizeof(by_id) / sizeof(by_id[0]); i++) {
+		memset(&m, 0, sizeof(m));
+		m.head = (struct proto_header){ by_id[i], PROTO_VERSION, 1 };
+		ck_assert_int_eq(check(&m), -EINVAL);
+		(void)str_copy(m.request.box.id, sizeof(m.request.box.id), "i1");
+		ck_assert_int_eq(check(&m), 0);
+		m.request.box.on = 3;
+		ck_assert_int_eq(check(&m), -EINVAL);
+	}
+}
+END_TEST
+
+START_TEST(answers_are_checked)
+{
+	union proto_any m = { .reply.head = { PROTO_REPLY, PROTO_VERSION, 1 } };
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.reply)), 0);
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.reply) - 1), -EPROTO);
+	memset(m.reply.text, 'x', sizeof(m.reply.text));
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.reply)), -EPROTO);
+	m = good_create();
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.request)), -EPROTO);
+	memset(&m, 0, sizeof(m));
+	m.head = (struct proto_header){ PROTO_EVENT, PROTO_VERSION, 0 };
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.event)), -EPROTO); /* no id */
+	(void)str_copy(m.event.id, sizeof(m.event.id), "i1");
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.event)), 0);
+}
+END_TEST
+
+START_TEST(slots_never_overlap)
+{
+	static struct slots a, b;
+	slots_init(&a, "one");
+	slots_init(&b, "two");
+	ck_assert_uint_ge(a.first_id, SLOTS_FIRST_ID);
+	ck_assert_uint_lt(slots_base(&a, SLOTS_MAX - 1), 0x80000000u - USERNS_RANGE);
+	ck_assert_uint_eq(slots_base(&a, 1) - slots_base(&a, 0), USERNS_RANGE);
+	ck_assert_uint_ne(a.first_id, b.first_id);
+	ck_assert_int_eq(slots_adopt(&a, 3), 0);
+	ck_assert_int_eq(slots_adopt(&a, 3), -EEXIST);
+	ck_assert_int_eq(slots_adopt(&a, SLOTS_MAX), -EINVAL);
+	slots_return(&a, 3);
+	ck_assert_int_eq(slots_adopt(&a, 3), 0);
+	slots_fini(&a);
+	slots_fini(&b);
+}
+END_TEST
+
+void add_proto_tests(Suite *s)
+{
+	TCase *tc = test_case(s, "proto", 10);
+	tcase_add_test(tc, create_is_checked);
+	tcase_add_test(tc, packets_are_checked);
+	tcase_add_test(tc, answers_are_checked);
+	tcase_add_test(tc, slots_never_overlap);
+}
