@@ -56,6 +56,15 @@ def skip_control_flush():
         Kernel._flush_control_queue = nothing
 
 
+def wake_loop_on_signals():
+    """An interrupt of a cell that awaits is a callback of the event loop, which may be asleep in a system call
+    that Python resumes after the signal. With any handler of its own the loop is woken by all signals."""
+    import signal
+    from tornado.ioloop import IOLoop
+
+    IOLoop.current().asyncio_loop.add_signal_handler(signal.SIGWINCH, lambda: None)
+
+
 def make_app(kernelapp, output, startup):
     class KernelApp(kernelapp.IPKernelApp):
         """IPKernelApp with our sockets' options and our display hooks."""
@@ -71,6 +80,13 @@ def make_app(kernelapp, output, startup):
             super().init_shell()
             if self.shell is not None:
                 startup.install(self.shell, report)
+
+        def start(self):
+            try:
+                wake_loop_on_signals()
+            except Exception:
+                report("interrupts")
+            super().start()
 
     return KernelApp
 

@@ -12,8 +12,8 @@ ipykernel collects output for 0.2 s and drops it when its queue is full. Here:
   before the cell's end is told.
 
 All messages go out through one thread (IOPubThread) in the order in which they were given to it. A flush
-that was queued takes the text of the moment when it runs, so whoever queues another message behind it waits
-for it first. Sends that the thread itself asks for happen at once.
+that was queued takes the text of the moment when it runs, so whoever queues another message behind it, or
+writes to the other stream, waits for it first.
 """
 
 import codecs
@@ -30,7 +30,6 @@ PENDING_MAX = 256 * 1024  # characters
 QUEUE_MAX = 32  # messages in the socket
 READ_BYTES = 64 * 1024
 READS_A_FLUSH = 4  # more than a pipe holds
-NEVER = 30 * 24 * 3600
 
 
 def tune_socket(socket):
@@ -47,15 +46,13 @@ def make_stream(OutStream):
     class Stream(OutStream):
         """OutStream with another idea of when to send."""
 
-        flush_timeout = NEVER
-
         def __init__(self, session, pub_thread, name, *args, **kwargs):
             # The base class starts the thread that reads the descriptor.
             self._pending = 0  # characters written and not yet sent, about
             self._writes = self._sent_writes = 0  # equal: nothing is unsent
             self._count_lock = threading.Lock()
             self._leading = False  # who is writing sends by itself
-            self._flush_queued = False
+            self._flush_queued = self._flushing = False
             self._last_sent = self._last_waited = 0.0
             self._fd_lock = threading.Lock()
             self._fd_reader = None  # thread that holds the lock
@@ -72,18 +69,20 @@ def make_stream(OutStream):
         # ---- writing ----
 
         def write(self, string):
-            if not isinstance(string, str) or len(string) <= PENDING_MAX:
+            if not isinstance(string, str):
+                return super().write(string)  # which says what is wrong
+            if len(string) <= PENDING_MAX:
                 return self._write_piece(string)
             for start in range(0, len(string), PENDING_MAX):
                 self._write_piece(string[start : start + PENDING_MAX])
             return len(string)
 
         def _write_piece(self, string):
-            leading = self._leading = (
-                isinstance(string, str)
-                and string.endswith("\n")
-                and time.monotonic() - self._last_sent >= PAUSE
-            )
+            quiet = time.monotonic() - self._last_sent >= PAUSE
+            leading = self._leading = quiet and string.endswith("\n")
+            for other in streams:
+                if other is not self:
+                    other.settle()
             try:
                 written = super().write(string)
             finally:
@@ -111,7 +110,20 @@ def make_stream(OutStream):
             return thread and thread.is_alive() and thread is not threading.current_thread()
 
         def _wait_sent(self):
-            super().flush()
+            if not self._in_kernel():
+                super().flush()
+                return
+            sent = threading.Event()
+
+            def flush_now():
+                try:
+                    self._flush()
+                finally:
+                    sent.set()
+
+            self.pub_thread.schedule(flush_now)
+            while not sent.wait(1) and self._in_kernel():
+                pass
             self._last_waited = time.monotonic()
 
         def flush(self):
@@ -128,18 +140,22 @@ def make_stream(OutStream):
                 self.pub_thread.schedule(self._flush)
 
         def settle(self):
-            """Before another message is queued: text written later must not overtake it."""
-            if self._flush_queued and self._in_kernel():
+            """Wait for a flush that is under way: what comes next must come behind it."""
+            if (self._flush_queued or self._flushing) and self._in_kernel():
                 self._wait_sent()
 
         def _flush(self):
-            # Marks first: what is written from here on needs a flush of its own.
-            self._flush_queued = False
-            self._pending = 0
-            if self._sent_writes != self._writes:
-                self._sent_writes = self._writes
-                self._last_sent = time.monotonic()
-            super()._flush()
+            self._flushing = True
+            try:
+                # Marks first: what is written from here on needs a flush of its own.
+                self._flush_queued = False
+                self._pending = 0
+                if self._sent_writes != self._writes:
+                    self._sent_writes = self._writes
+                    self._last_sent = time.monotonic()
+                super()._flush()
+            finally:
+                self._flushing = False
 
         # ---- the descriptor ----
 
@@ -192,16 +208,18 @@ def make_packer(session):
 
 
 def keep_order(IOPubThread):
-    """Text goes out before what was sent after it; the sending thread does not queue behind itself."""
+    """Text goes out before what was sent after it. The sending thread saves itself the queue when that is
+    empty, but never overtakes what is in it."""
     queue = IOPubThread.send_multipart
 
     def send_multipart(self, *args, **kwargs):
-        if threading.current_thread() is self.thread:
-            self._really_send(*args, **kwargs)
-        else:
+        if threading.current_thread() is not self.thread:
             for stream in streams:
                 stream.settle()
-            queue(self, *args, **kwargs)
+        elif not self._events:
+            self._really_send(*args, **kwargs)
+            return
+        queue(self, *args, **kwargs)
 
     IOPubThread.send_multipart = send_multipart
 
