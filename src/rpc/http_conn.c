@@ -26,6 +26,7 @@
 #include "wire/http.h"
 
 #define OUT_MARK (128 * 1024)
+#define PAUSED_TICK_MS 1000
 #define LINGER_MS 2000 /* for the last bytes of a connection that is closed in order */
 
 /* ---- ends ---- */
@@ -80,7 +81,42 @@ static void gone(struct http_conn *c, int err)
 	c->ops->on_gone(c, err);
 }
 
+/* ---- time limits ---- */
+
+/* When the connection's present condition runs out of time. */
+static uint64_t deadline(const struct http_conn *c)
+{
+	if (!c->greeted)
+		return c->opened_ms + c->open_timeout_ms;
+	if (c->state == HTTP_CONN_STATE_UP && stream_queued(c->stream) > 0)
+		return c->out_ms + c->stall_timeout_ms;
+	if (c->state == HTTP_CONN_STATE_UP && http_session_streams(c->session) == 0) {
+		uint64_t last = c->in_ms > c->out_ms ? c->in_ms : c->out_ms;
+		return last + c->idle_timeout_ms;
+	}
+	return UINT64_MAX;
+}
+
+/* The condition changes without notice, so look again within half of the shortest limit; and soon
+ * while reading is paused, when the loop does not tell of a reset. */
+static void arm_tick(struct http_conn *c, uint64_t now)
+{
+	uint64_t shortest =
+	    c->stall_timeout_ms < c->idle_timeout_ms ? c->stall_timeout_ms : c->idle_timeout_ms;
+	uint64_t wait = shortest / 2 + 1, end = deadline(c);
+	uint64_t left = end > now ? end - now : 0;
+	if (c->paused && wait > PAUSED_TICK_MS)
+		wait = PAUSED_TICK_MS;
+	loop_timer_set(&c->tick, left < wait ? left : wait);
+}
+
 /* ---- output ---- */
+
+/* A session that is done may have a reset to tell, and has little output left besides. */
+static bool may_pull(const struct http_conn *c)
+{
+	return stream_queued(c->stream) < OUT_MARK || http_session_done(c->session);
+}
 
 /* Move output into the stream: 0 or -errno. */
 static int pump(struct http_conn *c)
@@ -88,17 +124,33 @@ static int pump(struct http_conn *c)
 	size_t before = stream_queued(c->stream);
 	int r = 0;
 	c->in_session = true;
-	while (r == 0 && (c->more = stream_queued(c->stream) >= OUT_MARK, !c->more)) {
+	for (c->more = true; r == 0 && may_pull(c);) {
 		const void *p;
 		ssize_t n = http_session_send(c->session, &p);
-		if (n == 0)
+		if (n == 0) {
+			c->more = false;
 			break;
+		}
 		r = n < 0 ? (int)n : stream_write(c->stream, p, (size_t)n);
 	}
 	c->in_session = false;
 	if (before == 0 && stream_queued(c->stream) > 0)
 		c->out_ms = clock_mono_ms();
 	return r;
+}
+
+static void follow_reader(struct http_conn *c)
+{
+	bool pause = !http_session_want_read(c->session);
+	if (pause == c->paused)
+		return;
+	c->paused = pause;
+	if (pause) {
+		stream_pause(c->stream);
+		arm_tick(c, clock_mono_ms());
+	} else {
+		stream_resume(c->stream);
+	}
 }
 
 static void settle(struct http_conn *c)
@@ -110,10 +162,8 @@ static void settle(struct http_conn *c)
 		break_off(c, r == -ECONNABORTED ? -ECONNRESET : r);
 	else if (http_session_done(c->session) && !c->more)
 		close_flushed(c, 0);
-	else if (http_session_want_read(c->session))
-		stream_resume(c->stream);
 	else
-		stream_pause(c->stream);
+		follow_reader(c);
 }
 
 static void on_wake(struct loop_defer *d, void *arg)
@@ -167,8 +217,9 @@ static size_t feed(struct http_conn *c, const unsigned char *p, size_t n)
 		}
 		done += (size_t)r;
 		settle(c);
-		/* Sending an answer may have made room for the next pipelined request. */
-		if (done == n || r == 0 || c->state != HTTP_CONN_STATE_UP ||
+		/* What was sent may have made room, for a body or for the next pipelined request.
+		 */
+		if (done == n || c->state != HTTP_CONN_STATE_UP ||
 		    !http_session_want_read(c->session))
 			return done;
 	}
@@ -311,20 +362,6 @@ static int check_silence(struct http_conn *c, uint64_t now)
 	return 0;
 }
 
-/* When the connection's present condition runs out of time. */
-static uint64_t deadline(const struct http_conn *c)
-{
-	if (!c->greeted)
-		return c->opened_ms + c->open_timeout_ms;
-	if (c->state == HTTP_CONN_STATE_UP && stream_queued(c->stream) > 0)
-		return c->out_ms + c->stall_timeout_ms;
-	if (c->state == HTTP_CONN_STATE_UP && http_session_streams(c->session) == 0) {
-		uint64_t last = c->in_ms > c->out_ms ? c->in_ms : c->out_ms;
-		return last + c->idle_timeout_ms;
-	}
-	return UINT64_MAX;
-}
-
 static void expire(struct http_conn *c)
 {
 	bool idle = c->greeted && stream_queued(c->stream) == 0;
@@ -341,22 +378,18 @@ static void expire(struct http_conn *c)
 static void on_tick(struct loop_timer *t, void *arg)
 {
 	struct http_conn *c = arg;
-	uint64_t now = clock_mono_ms(), end = deadline(c);
+	uint64_t now = clock_mono_ms();
 	if (c->state == HTTP_CONN_STATE_CLOSING)
 		return; /* the stream's linger limits it */
-	if (now >= end) {
+	if (now >= deadline(c)) {
 		expire(c);
 		return;
 	}
 	int r = c->state == HTTP_CONN_STATE_UP ? check_silence(c, now) : 0;
-	if (r < 0) {
+	if (r < 0)
 		break_off(c, r);
-		return;
-	}
-	/* The condition may change without notice: look again within half the shortest limit of it.
-	 */
-	uint64_t wait = c->stall_timeout_ms / 2 + 1;
-	loop_timer_set(t, end - now < wait ? end - now : wait);
+	else
+		arm_tick(c, now);
 }
 
 /* ---- interface ---- */
@@ -393,7 +426,7 @@ int http_conn_init(
 	c->in_ms = c->out_ms = c->opened_ms;
 	loop_defer_init(&c->wake, l, on_wake, c);
 	loop_timer_init(&c->tick, l, on_tick, c);
-	loop_timer_set(&c->tick, c->open_timeout_ms);
+	arm_tick(c, c->opened_ms);
 	if (fd_consume < 0) {
 		c->err = -ECONNREFUSED;
 		loop_defer_set(&c->wake);

@@ -59,6 +59,7 @@ struct http_conn {
 	bool greeted;	 /* open_timeout is met */
 	bool in_session; /* the session's callbacks may be running */
 	bool more;	 /* the session had more output than the stream was given */
+	bool paused;	 /* reading, because the session is behind */
 	bool pinged;
 	uint8_t n_first;
 	unsigned char first[HTTP_CONN_SNIFF];

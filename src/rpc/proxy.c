@@ -27,7 +27,8 @@ struct proxy {
 	size_t down_held,
 	    up_held; /* bytes that came from there and have not left on the other side */
 	bool head_passed;
-	bool upgrade; /* down asked for it */
+	bool end_passed; /* of the response */
+	bool upgrade;	 /* down asked for it */
 	void (*on_fail)(struct http_stream *st, int err, void *arg);
 	void (*on_done)(void *arg);
 	void *arg;
@@ -196,11 +197,17 @@ static void up_data(struct http_stream *st, const void *data, size_t n, void *us
 		proxy_abort(p);
 }
 
+static void pass_end(struct proxy *p, const struct http_fields *trailers)
+{
+	p->end_passed = true;
+	(void)http_stream_end(p->down, trailers);
+}
+
 static void up_end(struct http_stream *st, const struct http_fields *trailers, void *user)
 {
 	struct proxy *p = user;
 	if (p->down && p->head_passed)
-		(void)http_stream_end(p->down, trailers);
+		pass_end(p, trailers);
 }
 
 static void up_sent(struct http_stream *st, size_t n, void *user)
@@ -222,6 +229,8 @@ static void up_close(struct http_stream *st, int err, void *user)
 		consume_held(p->down, &p->down_held);
 		if (err)
 			http_stream_reset(p->down, HTTP_RESET_INTERNAL);
+		else if (!p->end_passed)
+			pass_end(p, NULL); /* a tunnel, ended by down */
 	}
 	finish_if_over(p);
 }

@@ -14,3 +14,4 @@ include tests/unit/jupyter/local.mk
 include tests/unit/guest/local.mk
 include tests/unit/jail/local.mk
 include tests/unit/launcher/local.mk
+include tests/unit/rpc_http/local.mk
