@@ -490,7 +490,7 @@ int journal_read(struct journal_reader *r, struct journal_record *ret)
 {
 	struct journal *j = r->journal;
 	const unsigned char *p;
-	struct record_head h;
+	struct record_head h = { 0 };
 	advance(r);
 	if (r->next > j->last) {
 		r->waiting = !j->err && !j->closed;

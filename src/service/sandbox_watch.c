@@ -44,10 +44,10 @@ static void watch_free(struct watch *w)
 static void send_message(struct watch *w, watch_message *m)
 {
 	struct http_stream *st = call_stream(w->call);
-	Google__Protobuf__Timestamp now = pb_timestamp(clock_real_ns());
-	m->time = &now;
 	if (!st) /* gone; on_done comes */
 		return;
+	Google__Protobuf__Timestamp now = pb_timestamp(clock_real_ns());
+	m->time = &now;
 	if (http_stream_queued(st) > QUEUE_MAX)
 		call_finish(w->call, RPC_RESOURCE_EXHAUSTED,
 		    "events were not read fast enough, more than %d bytes are waiting", QUEUE_MAX);

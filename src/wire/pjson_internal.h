@@ -41,7 +41,8 @@ void *pjson_member(const ProtobufCMessage *m, unsigned id);
 
 /* RFC 3339 in years 1 to 9999 and "1.5s". Formatting needs at least PJSON_TIME_MAX bytes; all
  * return 0 or -EINVAL for what has no such form. */
-#define PJSON_TIME_MAX 40
+#define PJSON_TIME_MAX \
+	96 /* what six ints and a fraction could take, so that no compiler has to wonder */
 int pjson_format_timestamp(int64_t seconds, int32_t nanos, char dst[PJSON_TIME_MAX]);
 int pjson_parse_timestamp(const char *s, int64_t *ret_seconds, int32_t *ret_nanos);
 int pjson_format_duration(int64_t seconds, int32_t nanos, char dst[PJSON_TIME_MAX]);
