@@ -399,23 +399,17 @@ static bool h1_want_read(const struct http_session *s)
 static int frame_body(struct h1_session *h, struct http_stream *st)
 {
 	size_t n = buf_len(&st->queue);
+	if (n > HTTP_OUT_TARGET)
+		n = HTTP_OUT_TARGET;
 	if (n == 0)
 		return 0;
-	if (h->out_framing == H1_FRAMING_CHUNKED) {
-		if (h1_write_chunk(&h->out, buf_data(&st->queue), n) < 0)
-			return -ENOMEM;
-		buf_consume(&st->queue, n);
-		http_buf_trim(&st->queue);
-	} else if (buf_len(&h->out) == 0) {
-		struct buf empty = h->out;
-		h->out = st->queue;
-		st->queue = empty;
-	} else {
-		if (buf_append(&h->out, buf_data(&st->queue), n) < 0)
-			return -ENOMEM;
-		buf_consume(&st->queue, n);
-		http_buf_trim(&st->queue);
-	}
+	int r = h->out_framing == H1_FRAMING_CHUNKED
+		    ? h1_write_chunk(&h->out, buf_data(&st->queue), n)
+		    : buf_append(&h->out, buf_data(&st->queue), n);
+	if (r < 0)
+		return r;
+	buf_consume(&st->queue, n);
+	http_buf_trim(&st->queue, true);
 	http_stream_note_sent(st, n);
 	return 0;
 }
@@ -426,12 +420,12 @@ static int fill(struct h1_session *h)
 	if (!st || st->send == HTTP_SEND_STATE_HEAD || st->send == HTTP_SEND_STATE_DONE || h->asked)
 		return 0;
 	int r = frame_body(h, st);
-	if (r == 0 && st->send == HTTP_SEND_STATE_LAST) {
-		if (h->out_framing == H1_FRAMING_CHUNKED)
-			r = h1_write_last_chunk(&h->out, &st->trailers);
-		if (r == 0)
-			message_sent(h);
-	}
+	if (r < 0 || st->send != HTTP_SEND_STATE_LAST || buf_len(&st->queue) > 0)
+		return r;
+	if (h->out_framing == H1_FRAMING_CHUNKED)
+		r = h1_write_last_chunk(&h->out, &st->trailers);
+	if (r == 0)
+		message_sent(h);
 	return r;
 }
 
@@ -448,8 +442,8 @@ static ssize_t h1_send(struct http_session *s, const void **ret_p)
 	h->sending = filled;
 	*ret_p = buf_data(&filled);
 	if (buf_len(&filled) == 0) {
-		http_buf_trim(&h->out);
-		http_buf_trim(&h->sending);
+		http_buf_trim(&h->out, h->current);
+		http_buf_trim(&h->sending, h->current);
 	}
 	return (ssize_t)buf_len(&filled);
 }

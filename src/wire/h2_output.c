@@ -11,7 +11,6 @@
 #include "base/str.h"
 #include "wire/h2.h"
 
-#define OUT_TARGET (64 * 1024) /* one piece of output; then the owner looks at its socket */
 #define FRAME_HEADER 9
 #define PSEUDO_MAX 4
 #define LENGTH_DIGITS 24
@@ -110,9 +109,9 @@ static int send_body(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 	    buf_append(&h->out, buf_data(&st->queue), n) < 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE; /* read_body() has seen to both */
 	buf_consume(&st->queue, n);
-	http_buf_trim(&st->queue);
+	http_buf_trim(&st->queue, true);
 	http_stream_note_sent(st, n);
-	return buf_len(&h->out) < OUT_TARGET ? 0 : NGHTTP2_ERR_PAUSE;
+	return buf_len(&h->out) < HTTP_OUT_TARGET ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 /* ---- after a frame has left ---- */

@@ -24,7 +24,6 @@
 
 #define ACKS_MAX 256	      /* unsent answers to PING and SETTINGS */
 #define STREAMS_UNGREETED 100 /* before the peer has told its limit */
-#define OUT_TARGET (64 * 1024)
 
 const char h2_drain_ping[8] = "draining";
 
@@ -164,7 +163,7 @@ static ssize_t h2_send(struct http_session *s, const void **ret_p)
 {
 	struct h2_session *h = h2_of(s);
 	buf_reset(&h->out);
-	while (buf_len(&h->out) < OUT_TARGET) {
+	while (buf_len(&h->out) < HTTP_OUT_TARGET) {
 		const uint8_t *p;
 		ssize_t n = nghttp2_session_mem_send(h->ng, &p);
 		if (n == 0)
@@ -174,7 +173,7 @@ static ssize_t h2_send(struct http_session *s, const void **ret_p)
 			return -ENOMEM;
 		}
 	}
-	http_buf_trim(&h->out);
+	http_buf_trim(&h->out, s->n_streams > 0);
 	*ret_p = buf_data(&h->out);
 	return (ssize_t)buf_len(&h->out);
 }

@@ -121,7 +121,7 @@ struct http_session_ops {
 	void (*on_request)(struct http_stream *st, void *arg);
 	/* there is output, or want_read turned true, although nobody called send: schedule
 	 * http_session_send() and look at want_read then (never called from inside the four calls
-	 * that run callbacks) */
+	 * that run callbacks; may come again before that send) */
 	void (*wake)(struct http_session *s, void *arg);
 };
 struct http_session_conf {

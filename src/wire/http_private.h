@@ -91,14 +91,15 @@ struct http_session {
 	size_t n_streams;
 	bool busy; /* inside recv, send, recv_eof or free */
 	bool freeing;
-	bool woken; /* the owner was asked to send and has not yet */
 };
 
 /* ---- session ---- */
 void http_session_init(struct http_session *s, const struct http_session_impl *impl,
     const struct http_session_conf *c);
-/* An empty buffer gives up memory that an idle connection should not keep. */
-void http_buf_trim(struct buf *b);
+/* One piece of output. With a frame on top it fits the memory that a busy buffer keeps. */
+#define HTTP_OUT_TARGET (40 * 1024)
+/* An empty buffer gives up its memory, but for what a busy or an idle connection may keep. */
+void http_buf_trim(struct buf *b, bool busy);
 /* Tell the owner that send (or reading on) is worth a call, unless it is about to do so anyway. */
 void http_session_wake(struct http_session *s);
 /* Every stream gets on_close(err) when the current call ends. */

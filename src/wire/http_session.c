@@ -9,6 +9,7 @@
 #include "wire/http_private.h"
 
 #define IDLE_BUF_MAX 1024
+#define BUSY_BUF_MAX (64 * 1024)
 
 static const char h2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -99,7 +100,6 @@ ssize_t http_session_send(struct http_session *s, const void **ret_p)
 	bool again;
 	do {
 		session_enter(s);
-		s->woken = false;
 		r = s->impl->send(s, ret_p);
 		again = session_leave(s); /* a callback may have made output */
 	} while (r == 0 && again);
@@ -125,17 +125,16 @@ struct http_session *http_session_free(struct http_session *s, int err)
 	return mem_free(s);
 }
 
-void http_buf_trim(struct buf *b)
+void http_buf_trim(struct buf *b, bool busy)
 {
-	if (buf_len(b) == 0 && b->cap > IDLE_BUF_MAX)
+	if (buf_len(b) == 0 && b->cap > (busy ? BUSY_BUF_MAX : IDLE_BUF_MAX))
 		buf_fini(b);
 }
 
 void http_session_wake(struct http_session *s)
 {
-	if (s->busy || s->woken)
+	if (s->busy)
 		return;
-	s->woken = true;
 	s->conf.ops->wake(s, s->conf.arg);
 }
 
