@@ -128,9 +128,22 @@ void context_on_ready(struct kernel *k, void *arg)
 	loop_defer_set(&c->turn);
 }
 
+static void run_queue(struct context *c, const struct err *failed)
+{
+	if (failed->code)
+		exec_finish_all(c, EXEC_KERNEL_DIED, err_text(failed));
+	if (list_is_empty(&c->queue))
+		return;
+	if (c->state == CONTEXT_READY)
+		exec_begin_next(c);
+	else if (c->state == CONTEXT_DOWN)
+		context_begin_start(c);
+}
+
 static void context_turn(struct loop_defer *d, void *arg)
 {
 	struct context *c = arg;
+	struct err failed;
 
 	if (c->deleting && !c->kernel) {
 		context_end(c, NULL);
@@ -144,15 +157,10 @@ static void context_turn(struct loop_defer *d, void *arg)
 		context_end(c, &c->err);
 		return;
 	}
-	if (c->state == CONTEXT_DOWN && c->err.code)
-		exec_finish_all(c, EXEC_KERNEL_DIED, err_text(&c->err));
-	if (c->state == CONTEXT_READY && !list_is_empty(&c->queue))
-		exec_begin_next(c);
-	else if (c->state == CONTEXT_DOWN && !list_is_empty(&c->queue))
-		context_begin_start(c);
-	struct err err = c->err;
+	failed = c->err;
 	err_reset(&c->err);
-	tell_waiters(&c->waiters, err.code ? &err : NULL, err.code ? NULL : c);
+	run_queue(c, &failed);
+	tell_waiters(&c->waiters, failed.code ? &failed : NULL, failed.code ? NULL : c);
 }
 
 /* ---- executions ---- */

@@ -2,11 +2,13 @@
 /* How executions and kernels end: interrupts, deaths, restarts, deletion. */
 #include "kernels.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 static void interrupt(struct record *r)
@@ -301,6 +303,25 @@ START_TEST(test_kernel_that_does_not_start)
 }
 END_TEST
 
+/* The n-th allocation of a start fails: an error or a kernel, no crash and no leak. */
+START_TEST(test_out_of_memory_at_start)
+{
+	for (long n = 0; n < 26; n++) {
+		int answers = 0, r;
+
+		mem_fail_after(n);
+		r = context_create(kernels, "python", NULL, on_never, &answers);
+		for (int turn = 0; r == 0 && turn < 3; turn++)
+			ck_assert_int_eq(loop_turn(kernels_loop, false), 0);
+		mem_fail_after(-1);
+		ck_assert(r == 0 || r == -ENOMEM);
+		while (r == 0 && answers == 0)
+			ck_assert_int_eq(loop_turn(kernels_loop, true), 0);
+		ck_assert_int_eq(answers, r == 0);
+	}
+}
+END_TEST
+
 START_TEST(test_nothing_is_left)
 {
 	struct context *c = kernels_python();
@@ -330,5 +351,6 @@ void add_end_tests(Suite *s)
 	tcase_add_test(tc, test_delete);
 	tcase_add_test(tc, test_crossing_requests);
 	tcase_add_test(tc, test_kernel_that_does_not_start);
+	tcase_add_test(tc, test_out_of_memory_at_start);
 	tcase_add_test(tc, test_nothing_is_left);
 }
