@@ -132,15 +132,19 @@ static void break_stream(struct http_stream *st, int err, uint32_t code)
 		h2_fail(h, -ENOMEM, NGHTTP2_INTERNAL_ERROR);
 }
 
-static void response_head(struct http_stream *st)
+static int response_head(struct h2_session *h, struct http_stream *st)
 {
 	if (st->oversize || http_parse_length(&st->peer.fields, &st->peer.length) < 0) {
 		break_stream(st, -EPROTO, NGHTTP2_PROTOCOL_ERROR);
-	} else if (st->peer.status < 200) {
+	} else if (st->peer.status >= 200) {
+		http_stream_deliver_head(st);
+	} else if (h2_allow_control(h)) {
 		http_head_fini(&st->peer); /* the final one follows */
 	} else {
-		http_stream_deliver_head(st);
+		h2_fail(h, -EPROTO, NGHTTP2_ENHANCE_YOUR_CALM);
+		return -EPROTO;
 	}
+	return 0;
 }
 
 static int head_received(struct h2_session *h, struct http_stream *st, bool end)
@@ -151,10 +155,7 @@ static int head_received(struct h2_session *h, struct http_stream *st, bool end)
 		return 0;
 	}
 	st->head_ends = end;
-	if (h->base.impl->server)
-		return request_head(h, st, end);
-	response_head(st);
-	return 0;
+	return h->base.impl->server ? request_head(h, st, end) : response_head(h, st);
 }
 
 /* ---- bodies ---- */

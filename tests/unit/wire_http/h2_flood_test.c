@@ -239,6 +239,26 @@ START_TEST(continuations_may_come_in_pieces)
 }
 END_TEST
 
+START_TEST(interim_responses_are_rated)
+{
+	struct buf head = BUF_INIT;
+	unsigned done = 0;
+	hpack_put(&head, ":status", "103", 3);
+	peer_init(&p, h2_client_new, 0, 0);
+	in = (struct buf)BUF_INIT;
+	struct exchange *x = peer_request(&p, "GET", "/", -1, true);
+	peer_flush(&p);
+	frame_put(&in, F_SETTINGS, 0, 0, NULL, 0);
+	for (; done < 100000 && feed() >= 0; done++)
+		frame_put(&in, F_HEADERS, END_HEADERS, 1, buf_data(&head), buf_len(&head));
+	ck_assert_uint_le(done, LIMIT_CTRL_FRAMES_PER_S + 20);
+	ck_assert_int_eq(x->err, -EPROTO);
+	ck_assert_uint_eq(x->heads, 0);
+	buf_fini(&head);
+	close_server();
+}
+END_TEST
+
 static bool refused_431(uint32_t id)
 {
 	size_t n;
@@ -414,6 +434,7 @@ void h2_flood_tests(Suite *s)
 	tcase_add_test(tc, reader_may_update_often);
 	tcase_add_loop_test(tc, continuation_flood, 0, 2);
 	tcase_add_test(tc, continuations_may_come_in_pieces);
+	tcase_add_test(tc, interim_responses_are_rated);
 	tcase_add_loop_test(tc, large_heads_are_refused, 0, 2);
 	tcase_add_test(tc, many_fields_are_refused);
 	tcase_add_test(tc, too_many_streams);
