@@ -19,6 +19,7 @@
 #define FORMAT "1"		   /* to be changed when the skeleton does */
 #define FILE_MAX_BYTES (64u << 20) /* larger files are none of configuration */
 #define DEPTH_MAX 16
+#define SCAN_BYTES 65536u
 #define COPY_CHUNK (1u << 20)
 
 /* Copied from the host when they exist. A trailing '*' stands for any ending. */
@@ -171,6 +172,22 @@ static int copy_bytes(int from, int to)
 	return n < 0 ? -errno : 0;
 }
 
+/* "scheme://name:password@" as in lists of package sources: such a file stays on the host. */
+static bool has_credentials(int fd)
+{
+	char text[SCAN_BYTES + 1];
+	ssize_t n = pread(fd, text, SCAN_BYTES, 0);
+	text[n > 0 ? n : 0] = '\0';
+	for (const char *p = text; (p = strstr(p, "://")) != NULL;) {
+		p += 3;
+		size_t host = strcspn(p, "/ \t\r\n\"'");
+		const char *at = memchr(p, '@', host);
+		if (at && memchr(p, ':', (size_t)(at - p)))
+			return true;
+	}
+	return false;
+}
+
 static int copy_file(int from_dir, int to_dir, const char *name, const struct stat *st)
 {
 	if (!(st->st_mode & S_IROTH) || st->st_size > FILE_MAX_BYTES)
@@ -178,6 +195,8 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
 	CLEAN_FD int from = openat(from_dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (from < 0)
 		return errno == ENOENT ? 0 : -errno; /* a package is just being changed */
+	if (has_credentials(from))
+		return 0;
 	CLEAN_FD int to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (to < 0)
 		return -errno;

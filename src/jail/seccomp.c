@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -92,29 +94,68 @@ static int allow_clone(scmp_filter_ctx f, const struct role *role)
 	return r < 0 ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-static bool is_family_allowed(unsigned family)
+/* Protocols of the internet: others would only load kernel modules on behalf of a guest. */
+static int allow_internet(scmp_filter_ctx f, unsigned family)
 {
-	return family == AF_UNIX || family == AF_INET || family == AF_INET6;
+	static const unsigned protocols[] = { 0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP,
+		IPPROTO_ICMPV6 };
+	int r = 0;
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]) && r == 0; i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+		    SCMP_A0(SCMP_CMP_EQ, family), SCMP_A2(SCMP_CMP_EQ, protocols[i]));
+	return r;
+}
+
+/* getifaddrs() and getaddrinfo() ask the routing table. */
+static int allow_netlink(scmp_filter_ctx f)
+{
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+	    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+	return r < 0 ? r
+		     : seccomp_rule_add(f, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
+			   SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE));
 }
 
 /* Other families do not exist, as far as programs can tell: many take EPERM for a failure where
  * they would do without (libaudit, resolvers). */
 static int allow_sockets(scmp_filter_ctx f)
 {
-	int r = 0;
-	for (unsigned family = 0; family < FAMILIES && r == 0; family++)
-		if (family != AF_NETLINK)
-			r = seccomp_rule_add(f,
-			    is_family_allowed(family) ? SCMP_ACT_ALLOW
-						      : SCMP_ACT_ERRNO(EAFNOSUPPORT),
-			    SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, family));
-	/* getifaddrs() and getaddrinfo() ask the routing table. */
+	int r = allow_internet(f, AF_INET);
 	if (r == 0)
-		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-		    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
-	return r < 0 ? r
-		     : seccomp_rule_add(f, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
-			   SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE));
+		r = allow_internet(f, AF_INET6);
+	if (r == 0)
+		r = allow_netlink(f);
+	if (r == 0)
+		r = seccomp_rule_add(
+		    f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	for (unsigned family = 0; family < FAMILIES && r == 0; family++)
+		if (family != AF_UNIX && family != AF_INET && family != AF_INET6 &&
+		    family != AF_NETLINK)
+			r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+			    SCMP_A0(SCMP_CMP_EQ, family));
+	return r;
+}
+
+/* All limits but that of core files. A host whose core_pattern is a pipe would feed crashes of
+ * guests to a root process, and only the limit of one byte that the sandbox starts with prevents
+ * it: zero would not. Attempts to change it are answered as if they had worked. */
+static int allow_limits(scmp_filter_ctx f)
+{
+	int r = seccomp_rule_add(
+	    f, SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), 1, SCMP_A0(SCMP_CMP_NE, RLIMIT_CORE));
+	if (r == 0)
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(0), SCMP_SYS(setrlimit), 1,
+		    SCMP_A0(SCMP_CMP_EQ, RLIMIT_CORE));
+	if (r == 0)
+		r = seccomp_rule_add(
+		    f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A1(SCMP_CMP_NE, RLIMIT_CORE));
+	if (r == 0)
+		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
+		    SCMP_A1(SCMP_CMP_EQ, RLIMIT_CORE), SCMP_A2(SCMP_CMP_EQ, 0));
+	if (r == 0)
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(0), SCMP_SYS(prlimit64), 2,
+		    SCMP_A1(SCMP_CMP_EQ, RLIMIT_CORE), SCMP_A2(SCMP_CMP_NE, 0));
+	return r;
 }
 
 static int allow_personality(scmp_filter_ctx f)
@@ -141,6 +182,8 @@ static int add_rules(scmp_filter_ctx f, const struct role *role)
 		r = allow_clone(f, role);
 	if (r == 0)
 		r = allow_sockets(f);
+	if (r == 0)
+		r = allow_limits(f);
 	if (r == 0 && role->may_fork)
 		r = allow_personality(f);
 	return r;

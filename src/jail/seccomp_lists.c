@@ -48,10 +48,9 @@ const char *const seccomp_list_common[] = {
 	/* who and where we are */
 	"getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid",
 	"getgroups", "getpgid", "getpgrp", "getsid", "getpriority", "getrlimit", "getrusage",
-	"prlimit64", "setrlimit", "uname", "sysinfo", "getcpu", "getrandom", "capget", "prctl",
-	"sched_getaffinity", "sched_setaffinity", "sched_yield", "sched_getparam",
-	"sched_getscheduler", "sched_getattr", "sched_get_priority_max", "sched_get_priority_min",
-	"sched_rr_get_interval", NULL
+	"uname", "sysinfo", "getcpu", "getrandom", "capget", "prctl", "sched_getaffinity",
+	"sched_setaffinity", "sched_yield", "sched_getparam", "sched_getscheduler", "sched_getattr",
+	"sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval", NULL
 };
 
 const char *const seccomp_list_network[] = { "socketpair", "bind", "listen", "accept", "accept4",

@@ -59,12 +59,12 @@ struct box *box_free(struct box *b)
 	(void)map_remove(b->srv->boxes, b->rec.id);
 	box_unwatch_limits(b);
 	box_close_status(b);
-	loop_io_fini(&b->log_io);
+	box_unwatch_log(b);
 	loop_child_fini(&b->child);
 	loop_timer_fini(&b->look);
 	loop_timer_fini(&b->again);
 	task_fini(&b->task);
-	const int fds[] = { b->disk_fd, b->netns_fd, b->control_fd, b->data_fd, b->log_fd };
+	const int fds[] = { b->disk_fd, b->netns_fd, b->control_fd, b->data_fd };
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		(void)fd_close(fds[i]);
 	for (struct link *l; (l = list_pop_front(&b->waiters));)
@@ -114,6 +114,7 @@ static void on_process_end(struct loop_child *c, int status, void *arg)
 	case BOX_LIVE:
 		box_set_state(b, BOX_DEAD);
 		box_look(b);
+		box_drain_log(b);
 		server_event(b->srv, b, PROTO_EXITED, status);
 		break;
 	case BOX_REMOVING:

@@ -64,6 +64,7 @@ struct box {
 	struct loop_io status_io;
 	int log_fd; /* pipe from the agent's error output, -1 */
 	struct loop_io log_io;
+	struct loop_timer log_pause;
 	char log_tail[BOX_LOG_TAIL]; /* last whole line */
 	char log_line[BOX_LOG_TAIL]; /* line that is coming in */
 	size_t log_len;
@@ -124,6 +125,8 @@ int box_watch_limits(struct box *b);
 void box_unwatch_limits(struct box *b);
 void box_look(struct box *b); /* compare counts with those told, send what is new */
 int box_watch_log(struct box *b, int fd_consume);
+void box_drain_log(struct box *b);
+void box_unwatch_log(struct box *b);
 void server_on_poll(struct loop_timer *t, void *arg);
 void server_on_inotify(struct loop_io *io, unsigned events, void *arg);
 

@@ -32,8 +32,8 @@ static void stop_watching(struct box *b)
 {
 	box_unwatch_limits(b);
 	box_close_status(b);
-	loop_io_fini(&b->log_io);
-	int *const fds[] = { &b->log_fd, &b->control_fd, &b->data_fd, &b->netns_fd };
+	box_unwatch_log(b);
+	int *const fds[] = { &b->control_fd, &b->data_fd, &b->netns_fd };
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		*fds[i] = fd_close(*fds[i]);
 }

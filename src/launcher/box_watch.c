@@ -19,6 +19,8 @@
 
 #define LOOK_AFTER_MS 25
 #define POLL_MS 500
+#define LOG_CHUNK 4096u
+#define LOG_PAUSE_MS 20 /* after each chunk: at most 200 kB/s of a sandbox */
 
 void box_look(struct box *b)
 {
@@ -146,11 +148,29 @@ static void end_line(struct box *b)
 	b->log_len = 0;
 }
 
+/* A guest that floods its error output is read at a pace; the rest it loses. */
+static void on_log_pause(struct loop_timer *t, void *arg)
+{
+	struct box *b = arg;
+	(void)loop_io_want(&b->log_io, LOOP_READ);
+}
+
+static void take_log(struct box *b, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool full = b->log_len == sizeof(b->log_line) - 1;
+		if (text[i] == '\n')
+			end_line(b);
+		else if (!full) /* the rest of a long line is dropped */
+			b->log_line[b->log_len++] = text[i] == '\0' ? '?' : text[i];
+	}
+}
+
 static void on_log(struct loop_io *io, unsigned events, void *arg)
 {
 	struct box *b = arg;
-	char buf[1024];
-	ssize_t n = read(b->log_fd, buf, sizeof(buf));
+	char text[LOG_CHUNK];
+	ssize_t n = read(b->log_fd, text, sizeof(text));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -159,18 +179,31 @@ static void on_log(struct loop_io *io, unsigned events, void *arg)
 		b->log_fd = fd_close(b->log_fd);
 		return;
 	}
-	for (ssize_t i = 0; i < n; i++) {
-		bool full = b->log_len == sizeof(b->log_line) - 1;
-		if (buf[i] == '\n')
-			end_line(b);
-		else if (!full) /* the rest of a long line is dropped */
-			b->log_line[b->log_len++] = buf[i] == '\0' ? '?' : buf[i];
-	}
+	take_log(b, text, (size_t)n);
+	(void)loop_io_want(&b->log_io, 0);
+	loop_timer_set(&b->log_pause, LOG_PAUSE_MS);
+}
+
+/* What is in the pipe when the agent has ended: its last words. */
+void box_drain_log(struct box *b)
+{
+	char text[LOG_CHUNK];
+	for (ssize_t n; b->log_fd >= 0 && (n = read(b->log_fd, text, sizeof(text))) > 0;)
+		take_log(b, text, (size_t)n);
+	end_line(b);
 }
 
 int box_watch_log(struct box *b, int fd_consume)
 {
 	b->log_fd = fd_consume;
+	loop_timer_init(&b->log_pause, b->srv->loop, on_log_pause, b);
 	int r = loop_io_init(&b->log_io, b->srv->loop, b->log_fd, on_log, b);
 	return r < 0 ? r : loop_io_want(&b->log_io, LOOP_READ);
+}
+
+void box_unwatch_log(struct box *b)
+{
+	loop_timer_fini(&b->log_pause);
+	loop_io_fini(&b->log_io);
+	b->log_fd = fd_close(b->log_fd);
 }

@@ -25,6 +25,8 @@
 #include "jail/seccomp.h"
 
 #define NOFILE_MAX 65536u
+#define CORE_MAX \
+	1u /* see core(5): the only value that also keeps a pipe in core_pattern from starting */
 #define OOM_SCORE "300\n" /* when the whole machine is out of memory: sandboxes before servers */
 #define HOST_NAME "sandbox"
 
@@ -108,7 +110,7 @@ static int give_up_rights(const struct child_plan *p)
 {
 	int r = caps_limit(caps_sandbox);
 	if (r == 0)
-		r = set_limit(RLIMIT_CORE, 0);
+		r = set_limit(RLIMIT_CORE, CORE_MAX);
 	if (r == 0)
 		r = set_limit(RLIMIT_NOFILE, NOFILE_MAX);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -158,6 +160,7 @@ static int become_agent(const struct child_plan *p, int agent)
 
 /* ---- telling ---- */
 
+static void report_failure(int status, const char *step, int code) __attribute__((noreturn));
 static void report_failure(int status, const char *step, int code)
 {
 	struct child_report rep = { .kind = CHILD_FAILED, .code = code };
@@ -166,54 +169,47 @@ static void report_failure(int status, const char *step, int code)
 	_exit(125);
 }
 
-static int report_disk(const struct child_plan *p, int disk)
+static int enter_root(const struct child_plan *p)
 {
+	const char *step = "root";
+	int disk = -1;
+	int r = sethostname(HOST_NAME, sizeof(HOST_NAME) - 1) < 0 ? -errno
+								  : rootfs_enter(p, &step, &disk);
+	if (r < 0)
+		report_failure(p->status_fd, step, r);
 	const struct child_report rep = { .kind = CHILD_DISK };
 	ssize_t n = fd_send_msg(p->status_fd, &rep, sizeof(rep), &disk, 1);
-	(void)close(disk);
+	(void)fd_close(disk);
 	return n < 0 ? (int)n : 0;
 }
 
 void child_run(const struct child_plan *p)
 {
-	const struct {
+	static const struct {
 		const char *name;
 		int (*fn)(const struct child_plan *p);
-	} early[] = { { "wait", wait_for_record }, { "enter-cgroups", enter_cgroups },
-		{ "network", enter_network } },
-	  late[] = { { "enter-user", enter_user }, { "rights", give_up_rights } };
-	int status = p->status_fd, agent = -1, disk = -1, r = 0;
-	const char *step = "start";
+	} steps[] = { { "enter-cgroups", enter_cgroups }, { "network", enter_network },
+		{ "root", enter_root }, { "enter-user", enter_user },
+		{ "rights", give_up_rights } };
+	int status = p->status_fd, agent = -1;
 	sigset_t none;
 	(void)close(p->conn_fd);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	for (size_t i = 0; r == 0 && i < sizeof(early) / sizeof(early[0]); i++) {
-		step = early[i].name;
-		r = child_fault(p, step);
+	if (wait_for_record(p) < 0)
+		_exit(125);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		int r = child_fault(p, steps[i].name);
 		if (r == 0)
-			r = early[i].fn(p);
+			r = steps[i].fn(p);
+		if (r < 0)
+			report_failure(status, steps[i].name, r);
 	}
-	if (r == 0 && sethostname(HOST_NAME, sizeof(HOST_NAME) - 1) < 0)
-		r = -errno;
-	if (r == 0)
-		r = rootfs_enter(p, &step, &disk);
-	if (r == 0)
-		r = report_disk(p, disk);
-	for (size_t i = 0; r == 0 && i < sizeof(late) / sizeof(late[0]); i++) {
-		step = late[i].name;
-		r = child_fault(p, step);
-		if (r == 0)
-			r = late[i].fn(p);
-	}
-	if (r < 0)
-		report_failure(status, step, r);
 	(void)umask(022);
-	r = child_fault(p, "exec");
+	int r = child_fault(p, "exec");
 	if (r == 0)
 		r = arrange_fds(p, &agent, &status);
 	if (r == 0)
 		r = become_agent(p, agent);
 	report_failure(status, "exec", r);
-	_exit(125);
 }

@@ -31,9 +31,8 @@ static int take_over(struct box *b)
 		r = -ECANCELED;
 	if (r == 0)
 		r = box_watch_limits(b);
-	if (r == 0 && b->rec.net_slot >= 0)
-		r = b->srv->net ? hostnet_adopt(b->srv->net, (unsigned)b->rec.net_slot, &err)
-				: -ENOTSUP;
+	if (r == 0 && b->rec.net_slot >= 0 && b->srv->net)
+		r = hostnet_adopt(b->srv->net, (unsigned)b->rec.net_slot, &err);
 	if (r < 0)
 		return r;
 	cgroup_read(&b->srv->cgroups, b->rec.id, &u);

@@ -237,6 +237,28 @@ START_TEST(processes_outside_are_unreachable)
 }
 END_TEST
 
+/* A crash must not reach a root process of the host through core_pattern. */
+START_TEST(core_limit_cannot_change)
+{
+	ck_assert_str_eq(
+	    rig_out(&rig, &box,
+		"ulimit -c 0; ulimit -Hc 0; ulimit -Sc 0; grep 'Max core' /proc/self/limits"),
+	    "Max core file size        1                    1                    bytes     \n");
+}
+END_TEST
+
+/* The launcher reads what the agent prints; nobody may keep it busy. */
+START_TEST(flood_of_error_output_is_harmless)
+{
+	char out[RIG_OUT];
+	struct proto_usage u;
+	(void)rig_run(
+	    &rig, &box, 0, "timeout 1 cat /dev/zero > /proc/1/fd/2; true", out, sizeof(out), 10);
+	ck_assert_int_eq(rig_usage(&rig, "iescape", &u), 0);
+	ck_assert(rig_answers(&rig, &box));
+}
+END_TEST
+
 /* Debuggers are for one's own processes. */
 START_TEST(tracing_works_inside)
 {
@@ -330,6 +352,8 @@ void add_escape_tests(Suite *s)
 	tcase_add_test(tc, files_belong_to_its_range);
 	tcase_add_test(tc, host_usr_stays_as_it_is);
 	tcase_add_test(tc, processes_outside_are_unreachable);
+	tcase_add_test(tc, core_limit_cannot_change);
+	tcase_add_test(tc, flood_of_error_output_is_harmless);
 	tcase_add_test(tc, tracing_works_inside);
 	tcase_add_test(tc, two_do_not_see_each_other);
 	tcase_add_test(tc, only_loopback_without_internet);

@@ -9,7 +9,7 @@
 
 static const char *const launcher_steps[] = { "reserve", "files", "master", "cgroup", "net",
 	"spawn", "publish" };
-static const char *const child_steps[] = { "wait", "enter-cgroups", "network", "stage", "disk",
+static const char *const child_steps[] = { "enter-cgroups", "network", "root", "stage", "disk",
 	"layers", "dev", "run", "proc", "sys", "pivot", "enter-user", "rights", "exec" };
 
 static void assert_nothing(struct rig *r)

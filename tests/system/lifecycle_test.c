@@ -66,9 +66,72 @@ START_TEST(fifty_leave_nothing)
 }
 END_TEST
 
+struct parallel {
+	int answers, failures;
+};
+
+static void on_parallel(const struct err *err, const struct proto_reply *reply, void *arg)
+{
+	struct parallel *p = arg;
+	p->answers++;
+	p->failures += err->code != 0;
+}
+
+static void wait_answers(struct rig *r, const struct parallel *p, int n)
+{
+	for (int ms = 0; p->answers < n && ms < 30000; ms += 5)
+		rig_pause(r, 5);
+	ck_assert_int_eq(p->answers, n);
+	ck_assert_int_eq(p->failures, 0);
+}
+
+START_TEST(many_at_once)
+{
+	enum { N = 24 };
+	struct rig r;
+	struct parallel p = { 0 };
+	char id[ID_SANDBOX_LEN + 1];
+	rig_open(&r, false);
+	uint64_t t = clock_mono_us();
+	for (int i = 0; i < N; i++) {
+		struct proto_create c;
+		(void)snprintf(id, sizeof(id), "ip%d", i);
+		rig_create_default(&c, id);
+		ck_assert_int_eq(launcher_create(r.la, &c, on_parallel, &p), 0);
+	}
+	wait_answers(&r, &p, N);
+	(void)printf(
+	    "%d creates at once: %.1f ms each\n", N, (double)(clock_mono_us() - t) / 1e3 / N);
+	ck_assert_uint_eq(rig_count(&r), N);
+	p.answers = 0;
+	for (int i = 0; i < N; i++) {
+		(void)snprintf(id, sizeof(id), "ip%d", i);
+		ck_assert_int_eq(launcher_destroy(r.la, id, on_parallel, &p), 0);
+	}
+	wait_answers(&r, &p, N);
+	/* a destroy overtakes its create */
+	p.answers = 0;
+	struct parallel lost = { 0 };
+	for (int i = 0; i < N; i++) {
+		struct proto_create c;
+		(void)snprintf(id, sizeof(id), "iq%d", i);
+		rig_create_default(&c, id);
+		ck_assert_int_eq(launcher_create(r.la, &c, on_parallel, &lost), 0);
+		rig_pause(&r, (unsigned)i % 4);
+		ck_assert_int_eq(launcher_destroy(r.la, id, on_parallel, &p), 0);
+	}
+	wait_answers(&r, &p, N);
+	for (int ms = 0; lost.answers < N && ms < 5000; ms += 5)
+		rig_pause(&r, 5);
+	ck_assert_int_eq(lost.answers, N);
+	rig_close(&r);
+}
+END_TEST
+
 void add_lifecycle_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "lifecycle", 120);
 	tcase_add_test(tc, creates_runs_destroys);
 	tcase_add_test(tc, fifty_leave_nothing);
+	tcase_add_test(tc, many_at_once);
 }

@@ -42,7 +42,7 @@ START_TEST(version_two)
 	struct tmpdir t;
 	struct cgroup_tree tree;
 	struct cgroup_usage u;
-	char mounts[256], path[128];
+	char mounts[256], path[64];
 	struct err err = ERR_INIT;
 	tmpdir_make(&t);
 	make_dir(&t, "u/sg/box");

@@ -91,7 +91,8 @@ static int sandbox_checks(void)
 	if (!socket_refused(AF_VSOCK, SOCK_STREAM, 0, EAFNOSUPPORT) ||
 	    !socket_refused(AF_PACKET, SOCK_RAW, 0, EAFNOSUPPORT) ||
 	    !socket_refused(AF_ALG, SOCK_SEQPACKET, 0, EAFNOSUPPORT) ||
-	    !socket_refused(AF_NETLINK, SOCK_RAW, 12, EPROTONOSUPPORT))
+	    !socket_refused(AF_NETLINK, SOCK_RAW, 12, EPROTONOSUPPORT) ||
+	    !socket_refused(AF_INET, SOCK_STREAM, 132, EPERM))
 		return 62;
 	if (socket(AF_UNIX, SOCK_STREAM, 0) < 0 || socket(AF_INET, SOCK_STREAM, 0) < 0 ||
 	    socket(AF_NETLINK, SOCK_RAW, 0) < 0)
