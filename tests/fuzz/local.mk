@@ -10,6 +10,7 @@ endif
 include tests/fuzz/wire.mk
 include tests/fuzz/rpc.mk
 include tests/fuzz/image.mk
+include tests/fuzz/jupyter.mk
 include tests/fuzz/service.mk
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 CLEANFILES += $(FUZZ_TARGETS)

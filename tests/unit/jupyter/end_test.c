@@ -156,8 +156,9 @@ START_TEST(test_deaths)
 	char id[64];
 
 	(void)str_copy(id, sizeof(id), context_id(c));
-	expect_died(c, "import os\nprint('last words')\nos.kill(os.getpid(), 9)", "last words\n",
-	    "signal 9");
+	expect_died(c,
+	    "import os, time\nprint('last words')\ntime.sleep(0.3)\nos.kill(os.getpid(), 9)",
+	    "last words\n", "signal 9");
 	expect_died(c, "import os; os._exit(3)", "", "status 3");
 	expect_died(c, "exit()", "", "status 0");
 	expect_died(c, "import ctypes; ctypes.string_at(0)", "", "signal 11");
