@@ -16,7 +16,7 @@
 #include "base/path.h"
 #include "base/str.h"
 
-#define FORMAT "1"		   /* to be changed when the skeleton does */
+#define FORMAT "2"		   /* to be changed when the skeleton does */
 #define FILE_MAX_BYTES (64u << 20) /* larger files are none of configuration */
 #define DEPTH_MAX 16
 #define SCAN_BYTES 65536u
@@ -39,9 +39,10 @@ static const char *const etc_names[] = { "adduser.conf", "alternatives", "apt", 
 /* Beneath those: whatever they hold, it is not for guests. */
 static const char *const never[] = { "private", "auth.conf", "auth.conf.d", NULL };
 
-/* Parts of the package database; without them every install would begin from nothing. */
-static const char *const dpkg_names[] = { "alternatives", "arch", "diversions", "info",
-	"statoverride", "status", "triggers", NULL };
+/* Parts of the package database; without them every install would begin from nothing. Not its list
+ * of overridden owners: it names accounts that sandboxes do not have. */
+static const char *const dpkg_names[] = { "alternatives", "arch", "diversions", "info", "status",
+	"triggers", NULL };
 
 static const char passwd_text[] = "root:x:0:0:root:/root:/bin/bash\n"
 				  "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"

@@ -72,7 +72,7 @@ static int show_cgroups(const struct box *b, struct child_plan *p)
 		unsigned tree;
 		const char *name;
 	} v1[CHILD_CGROUP_SHOWN] = { { CGROUP_MEMORY, "memory" }, { CGROUP_PIDS, "pids" },
-		{ CGROUP_CPU, "cpu" } };
+		{ CGROUP_CPU, "cpu" }, { CGROUP_CPUACCT, "cpuacct" } };
 	const struct cgroup_tree *t = &b->srv->cgroups;
 	int n = 0;
 	if (t->v2) {

@@ -18,7 +18,7 @@
 
 struct seccomp_prog;
 
-#define CHILD_CGROUP_SHOWN 3
+#define CHILD_CGROUP_SHOWN 4
 
 struct child_plan {
 	const char *base;   /* lower layer of the root */

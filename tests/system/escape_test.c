@@ -331,6 +331,12 @@ START_TEST(ordinary_work_is_possible)
 	(void)rig_out(&rig, &box, "mv /usr/share/doc /usr/share/doc2 && test -d /usr/share/doc2");
 	(void)rig_out(&rig, &box, "su user -c 'id -un' | grep -qx user");
 	(void)rig_out(&rig, &box, "getent passwd user && getent hosts localhost");
+	(void)rig_out(&rig, &box,
+	    "mkdir -p /tmp/p/DEBIAN /tmp/p/usr/bin && echo hi > /tmp/p/usr/bin/zz && "
+	    "printf 'Package: zz\\nVersion: 1\\nArchitecture: all\\nMaintainer: x\\nDescription: "
+	    "x\\n' > "
+	    "/tmp/p/DEBIAN/control && cd /tmp && dpkg-deb -b p zz.deb && dpkg -i zz.deb && "
+	    "test -e /usr/bin/zz && dpkg -r zz && test ! -e /usr/bin/zz");
 	(void)rig_out(&rig, &box, "dpkg -s base-files | grep -q 'ok installed'");
 	(void)rig_out(&rig, &box,
 	    "cat /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events 2>/dev/null "
