@@ -36,7 +36,10 @@
 
 #define READ_TURN (64 * 1024)
 #define WRITE_TURN (256 * 1024)
-#define OUT_FIRST 4096 /* first size of the output buffer, which is freed whenever it is empty */
+#define OUT_FIRST 4096	      /* first size of the output buffer */
+#define OUT_SMALL (16 * 1024) /* up to here it is freed whenever it is empty */
+#define OUT_KEEP_MS 200	      /* a larger one when it was found empty after this time: between */
+			      /* the sends of a bulk transfer that would cost more than they do */
 
 enum stream_state {
 	STREAM_STATE_STARTING,
@@ -62,6 +65,7 @@ struct stream {
 	unsigned entered; /* entry points on the stack */
 	bool is_socket;
 	bool paused;
+	bool read_on;	  /* without waiting for an event, when the timer fires */
 	unsigned rx_wait; /* events that reading waits for */
 	unsigned tx_wait; /* events that writing waits for; 0 = it may be tried */
 	struct buf in;	  /* offered but not taken */
@@ -69,7 +73,7 @@ struct stream {
 	struct tls_session *tls;
 	struct loop_io io;
 	struct loop_defer turn;
-	struct loop_timer timer; /* CLOSING: end of the linger; OPEN: read on */
+	struct loop_timer timer; /* CLOSING: end of the linger; OPEN: read_on, or output memory */
 };
 
 #define TO(state) (1u << STREAM_STATE_##state)
@@ -251,6 +255,13 @@ static ssize_t fill(struct stream *s, unsigned char *p, size_t cap, size_t *got)
 	}
 }
 
+/* In the loop's next turn: a deferred call would run before other descriptors have theirs. */
+static void read_on_later(struct stream *s)
+{
+	s->read_on = true;
+	loop_timer_set(&s->timer, 0);
+}
+
 static void read_turn(struct stream *s)
 {
 	unsigned char p[READ_TURN];
@@ -267,7 +278,7 @@ static void read_turn(struct stream *s)
 	else if (r < 0 && r != -EAGAIN)
 		finish(s, (int)r);
 	else if (s->broken || (s->tls && r > 0 && tls_session_has_pending(s->tls)))
-		loop_timer_set(&s->timer, 0);
+		read_on_later(s);
 }
 
 static bool may_read(const struct stream *s)
@@ -297,7 +308,17 @@ static void write_failed(struct stream *s, int err)
 	}
 	s->broken = err;
 	s->tx = SIDE_ENDED;
-	loop_timer_set(&s->timer, 0);
+	read_on_later(s);
+}
+
+static void keep_or_free_out(struct stream *s)
+{
+	if (buf_len(&s->out) > 0)
+		return;
+	if (s->out.cap <= OUT_SMALL)
+		buf_fini(&s->out);
+	else if (s->state == STREAM_STATE_OPEN && !loop_timer_is_armed(&s->timer))
+		loop_timer_set(&s->timer, OUT_KEEP_MS);
 }
 
 /* Send once; returns how many bytes left. */
@@ -311,8 +332,6 @@ static size_t send_some(struct stream *s, size_t max)
 		return 0;
 	}
 	buf_consume(&s->out, (size_t)r);
-	if (buf_len(&s->out) == 0)
-		buf_fini(&s->out);
 	return (size_t)r;
 }
 
@@ -336,6 +355,7 @@ static void flush(struct stream *s)
 	}
 	if (may_write(s))
 		s->tx_wait = LOOP_WRITE;
+	keep_or_free_out(s);
 }
 
 static void end_writing(struct stream *s)
@@ -469,23 +489,33 @@ static void on_turn(struct loop_defer *d, void *arg)
 	leave(s);
 }
 
+static void read_on(struct stream *s)
+{
+	s->read_on = false;
+	if (may_read(s))
+		read_turn(s);
+	else if (s->broken)
+		finish(s, s->broken);
+}
+
+static void linger_over(struct stream *s)
+{
+	bool flushed = s->tx == SIDE_ENDED;
+	if (!flushed)
+		arm_reset(s); /* a cut answer must not look like a whole one */
+	finish(s, flushed ? 0 : -ETIMEDOUT);
+}
+
 static void on_timer(struct loop_timer *t, void *arg)
 {
 	struct stream *s = arg;
 	enter(s);
-	if (s->state == STREAM_STATE_OPEN) {
-		if (may_read(s))
-			read_turn(s);
-		else if (s->broken)
-			finish(s, s->broken);
-	} else if (s->state == STREAM_STATE_CLOSING) {
-		if (s->tx == SIDE_ENDED) {
-			finish(s, 0);
-		} else {
-			arm_reset(s); /* a cut answer must not look like a whole one */
-			finish(s, -ETIMEDOUT);
-		}
-	}
+	if (s->state == STREAM_STATE_CLOSING)
+		linger_over(s);
+	if (s->state == STREAM_STATE_OPEN && buf_len(&s->out) == 0)
+		buf_fini(&s->out);
+	if (s->state == STREAM_STATE_OPEN && s->read_on)
+		read_on(s);
 	leave(s);
 }
 

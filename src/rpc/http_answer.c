@@ -22,6 +22,8 @@ int http_answer(
 		r = http_stream_write(st, p, n);
 	if (r == 0 && n > 0)
 		r = http_stream_end(st, NULL);
+	if (r == -ENOMEM)
+		http_stream_reset(st, HTTP_RESET_INTERNAL); /* nobody will answer */
 	return r;
 }
 
@@ -34,8 +36,10 @@ int http_answer_text(struct http_stream *st, int status, const char *fmt, ...)
 	va_end(ap);
 	if (r == 0)
 		r = buf_append_byte(&text, '\n');
-	if (r < 0)
+	if (r < 0) {
+		http_stream_reset(st, HTTP_RESET_INTERNAL);
 		return r;
+	}
 	return http_answer(
 	    st, status, "text/plain; charset=utf-8", buf_data(&text), buf_len(&text));
 }

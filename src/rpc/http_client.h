@@ -20,17 +20,18 @@ struct http_client_conf {
 	unsigned port;
 	struct tls_ctx *tls; /* ALPN decides the version then */
 	const char *tls_host;
-	int version;		     /* cleartext: 1 or 2 (prior knowledge) */
+	int version;		     /* 1, or 2 by prior knowledge (0 = 2); TLS: first guess */
 	unsigned max_connections;    /* 0 = 4 */
 	uint64_t connect_timeout_ms; /* 0 = 5 s */
 };
 
 struct http_client *http_client_new(struct loop *l, const struct http_client_conf *c);
-/* Streams get on_close(-ECONNRESET) before it returns. */
+/* Streams get on_close(-ECONNRESET) before it returns. Not from a stream's callback. */
 struct http_client *http_client_free(struct http_client *c);
-/* Start an exchange; body and end follow with http_stream_*. Never fails because of the connection:
- * that is told by on_close. NULL on -ENOMEM or when *ret_err says -EAGAIN (all connections full).
- */
+/* Start an exchange, even before a connection is up; body and end follow with http_stream_*. Never
+ * fails because of the connection: that is told by on_close. NULL on -ENOMEM or when *ret_err says
+ * -EAGAIN (all connections full). With TLS a connection whose ALPN is not the version guessed
+ * refuses its streams (-ECONNREFUSED), and the next request knows better. */
 struct http_stream *http_client_request(struct http_client *c, const struct http_head *head,
     bool end, const struct http_handler *h, void *user, int *ret_err);
 /* Reset every stream and close connections now, e.g. when the peer is known to be dead. */

@@ -26,7 +26,8 @@ struct http_server_conf {
 };
 
 struct http_server *http_server_new(struct loop *l, const struct http_server_conf *c);
-/* Closes listeners and connections; streams get on_close(-ECONNRESET) before it returns. */
+/* Closes listeners and connections; streams get on_close(-ECONNRESET) before it returns. Not from a
+ * stream's callback. */
 struct http_server *http_server_free(struct http_server *s);
 /* Takes over a listening socket; tls may be NULL and must outlive the server. 0 or -errno. */
 int http_server_listen(struct http_server *s, int fd_consume, struct tls_ctx *tls);
@@ -39,12 +40,13 @@ size_t http_server_connections(const struct http_server *s);
 const char *http_server_peer(const struct http_stream *st);
 
 /* ---- small answers ---- */
-/* Complete response with a body. */
+/* Complete response with a body: 0, -EINVAL (a head was sent), -ENOMEM (the stream was reset). */
 int http_answer(
     struct http_stream *st, int status, const char *content_type, const void *p, size_t n);
 int http_answer_text(struct http_stream *st, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Collect a request body of at most max bytes, then call fn once: err 0, -EFBIG or -errno (the
- * stream is gone unless err is 0 or -EFBIG). The body is valid during fn. */
+ * stream is gone unless err is 0 or -EFBIG). The body is valid during fn. To be called in
+ * on_request: a body that nobody takes is dropped. 0 or -ENOMEM. */
 int http_collect(struct http_stream *st, size_t max,
     void (*fn)(struct http_stream *st, int err, const void *p, size_t n, void *arg), void *arg);

@@ -27,8 +27,8 @@ struct proxy {
 	size_t down_held,
 	    up_held; /* bytes that came from there and have not left on the other side */
 	bool head_passed;
-	bool end_passed; /* of the response */
-	bool upgrade;	 /* down asked for it */
+	bool up_ended;
+	bool upgrade; /* down asked for it */
 	void (*on_fail)(struct http_stream *st, int err, void *arg);
 	void (*on_done)(void *arg);
 	void *arg;
@@ -108,23 +108,41 @@ void proxy_abort(struct proxy *p)
 		http_stream_reset(p->up, HTTP_RESET_CANCEL);
 }
 
+/* ---- either way ---- */
+
+/* Bytes that have nowhere to go (any more) are given back at once. */
+static void pass_data(struct proxy *p, struct http_stream *to, const void *data, size_t n,
+    size_t *held, struct http_stream *from)
+{
+	int r = to ? http_stream_write(to, data, n) : -EPIPE;
+	if (r == 0) {
+		*held += n;
+		return;
+	}
+	http_stream_consume(from, n);
+	if (r != -EPIPE)
+		proxy_abort(p); /* a gap must not look like a whole message */
+}
+
+static void pass_end(struct proxy *p, struct http_stream *to, const struct http_fields *trailers)
+{
+	int r = to ? http_stream_end(to, trailers) : 0;
+	if (r < 0 && r != -EPIPE)
+		proxy_abort(p);
+}
+
 /* ---- request: down to up ---- */
 
 static void down_data(struct http_stream *st, const void *data, size_t n, void *user)
 {
 	struct proxy *p = user;
-	if (!p->up || http_stream_write(p->up, data, n) == -EPIPE) {
-		http_stream_consume(st, n);
-		return;
-	}
-	p->down_held += n;
+	pass_data(p, p->up, data, n, &p->down_held, st);
 }
 
 static void down_end(struct http_stream *st, const struct http_fields *trailers, void *user)
 {
 	struct proxy *p = user;
-	if (p->up)
-		(void)http_stream_end(p->up, trailers);
+	pass_end(p, p->up, trailers);
 }
 
 static void down_sent(struct http_stream *st, size_t n, void *user)
@@ -187,27 +205,15 @@ static void up_head(struct http_stream *st, void *user)
 static void up_data(struct http_stream *st, const void *data, size_t n, void *user)
 {
 	struct proxy *p = user;
-	int r = p->down ? http_stream_write(p->down, data, n) : -EPIPE;
-	if (r == 0) {
-		p->up_held += n;
-		return;
-	}
-	http_stream_consume(st, n);
-	if (r == -ENOMEM)
-		proxy_abort(p);
-}
-
-static void pass_end(struct proxy *p, const struct http_fields *trailers)
-{
-	p->end_passed = true;
-	(void)http_stream_end(p->down, trailers);
+	pass_data(p, p->down, data, n, &p->up_held, st);
 }
 
 static void up_end(struct http_stream *st, const struct http_fields *trailers, void *user)
 {
 	struct proxy *p = user;
-	if (p->down && p->head_passed)
-		pass_end(p, trailers);
+	p->up_ended = true;
+	if (p->head_passed)
+		pass_end(p, p->down, trailers);
 }
 
 static void up_sent(struct http_stream *st, size_t n, void *user)
@@ -229,8 +235,8 @@ static void up_close(struct http_stream *st, int err, void *user)
 		consume_held(p->down, &p->down_held);
 		if (err)
 			http_stream_reset(p->down, HTTP_RESET_INTERNAL);
-		else if (!p->end_passed)
-			pass_end(p, NULL); /* a tunnel, ended by down */
+		else if (!p->up_ended)
+			pass_end(p, p->down, NULL); /* a tunnel, ended by down */
 	}
 	finish_if_over(p);
 }

@@ -10,10 +10,14 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/limits.h"
+#include "base/mem.h"
 #include "io/listener.h"
 #include "io/tls.h"
 #include "loop/loop.h"
 #include "rpc/http_server.h"
+
+/* ---- echo ---- */
 
 static void echo_data(struct http_stream *st, const void *p, size_t n, void *user)
 {
@@ -37,10 +41,65 @@ static const struct http_handler echo_handler = {
 	.on_sent = echo_sent,
 };
 
+/* ---- GET /N ---- */
+
+struct bulk {
+	size_t left;
+};
+
+static void bulk_produce(struct http_stream *st, struct bulk *b)
+{
+	static const char piece[16 * 1024];
+	while (b->left > 0 && http_stream_queued(st) < LIMIT_STREAM_QUEUE) {
+		size_t n = b->left < sizeof(piece) ? b->left : sizeof(piece);
+		if (http_stream_write(st, piece, n) < 0) {
+			http_stream_reset(st, HTTP_RESET_INTERNAL);
+			return;
+		}
+		b->left -= n;
+		if (b->left == 0)
+			(void)http_stream_end(st, NULL);
+	}
+}
+
+static void bulk_sent(struct http_stream *st, size_t n, void *user)
+{
+	bulk_produce(st, user);
+}
+
+static void bulk_close(struct http_stream *st, int err, void *user)
+{
+	mem_free(user);
+}
+
+static const struct http_handler bulk_handler = { .on_sent = bulk_sent, .on_close = bulk_close };
+
+static void answer_bulk(struct http_stream *st, size_t n)
+{
+	const struct http_head head = { .status = 200, .length = (int64_t)n };
+	struct bulk *b = mem_zalloc(sizeof(*b));
+	if (!b || http_stream_respond(st, &head, false) < 0) {
+		mem_free(b);
+		http_stream_reset(st, HTTP_RESET_INTERNAL);
+		return;
+	}
+	b->left = n;
+	http_stream_set_handler(st, &bulk_handler, b);
+	bulk_produce(st, b);
+}
+
+/* ---- dispatch ---- */
+
 static void on_request(struct http_stream *st, void *arg)
 {
 	const struct http_head *request = http_stream_peer_head(st);
-	if (strcmp(request->method, "GET") == 0) {
+	bool get = strcmp(request->method, "GET") == 0;
+	size_t n = get ? strtoul(request->path + 1, NULL, 10) : 0;
+	if (n > 0) {
+		answer_bulk(st, n);
+		return;
+	}
+	if (get) {
 		(void)http_answer(st, 200, "text/plain", "ok", 2);
 		return;
 	}

@@ -10,6 +10,7 @@ tests_unit_rpc_http_rpc_http_test_SOURCES = \
 	tests/unit/rpc_http/rpc_http_tests.h \
 	tests/unit/rpc_http/server_limit_test.c \
 	tests/unit/rpc_http/server_test.c \
+	tests/unit/rpc_http/sweep_test.c \
 	tests/unit/rpc_http/world.c \
 	tests/lib/cert.c \
 	tests/lib/cert.h \

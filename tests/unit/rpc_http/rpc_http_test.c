@@ -10,6 +10,7 @@ static Suite *rpc_http_suite(void)
 	add_fetch_tests(s);
 	add_proxy_tests(s);
 	add_proxy_reset_tests(s);
+	add_sweep_tests(s);
 	return s;
 }
 

@@ -23,6 +23,7 @@ void add_client_tests(Suite *s);
 void add_fetch_tests(Suite *s);
 void add_proxy_tests(Suite *s);
 void add_proxy_reset_tests(Suite *s);
+void add_sweep_tests(Suite *s);
 
 /* ---- the world ---- */
 

@@ -303,7 +303,6 @@ END_TEST
 
 START_TEST(client_that_leaves_is_noticed)
 {
-	CLEAN_BUF struct buf got = BUF_INIT;
 	world_start(1, false, NULL);
 	int fd = raw_connect(w.origin_port);
 	raw_send(fd, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
