@@ -66,6 +66,18 @@ size_t seccomp_role_names(enum seccomp_role role, const char **dst, size_t cap)
 
 /* ---- rules ---- */
 
+static struct scmp_arg_cmp arg(unsigned index, enum scmp_compare how, uint64_t value)
+{
+	return (struct scmp_arg_cmp){ .arg = index, .op = how, .datum_a = value };
+}
+
+static struct scmp_arg_cmp arg_masked(unsigned index, uint64_t mask, uint64_t value)
+{
+	return (struct scmp_arg_cmp){
+		.arg = index, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value
+	};
+}
+
 static int allow_names(scmp_filter_ctx f, const struct role *role)
 {
 	for (const char *const *const *list = role->lists; *list; list++)
@@ -88,8 +100,7 @@ static int allow_clone(scmp_filter_ctx f, const struct role *role)
 		mask |= CLONE_THREAD;
 		want = CLONE_THREAD;
 	}
-	int r = seccomp_rule_add(
-	    f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, mask, want));
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, arg_masked(0, mask, want));
 	/* Its arguments are behind a pointer; the C library then uses clone. */
 	return r < 0 ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
@@ -102,7 +113,7 @@ static int allow_internet(scmp_filter_ctx f, unsigned family)
 	int r = 0;
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]) && r == 0; i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-		    SCMP_A0(SCMP_CMP_EQ, family), SCMP_A2(SCMP_CMP_EQ, protocols[i]));
+		    arg(0, SCMP_CMP_EQ, family), arg(2, SCMP_CMP_EQ, protocols[i]));
 	return r;
 }
 
@@ -110,10 +121,10 @@ static int allow_internet(scmp_filter_ctx f, unsigned family)
 static int allow_netlink(scmp_filter_ctx f)
 {
 	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-	    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+	    arg(0, SCMP_CMP_EQ, AF_NETLINK), arg(2, SCMP_CMP_EQ, NETLINK_ROUTE));
 	return r < 0 ? r
 		     : seccomp_rule_add(f, SCMP_ACT_ERRNO(EPROTONOSUPPORT), SCMP_SYS(socket), 2,
-			   SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE));
+			   arg(0, SCMP_CMP_EQ, AF_NETLINK), arg(2, SCMP_CMP_NE, NETLINK_ROUTE));
 }
 
 /* Other families do not exist, as far as programs can tell: many take EPERM for a failure where
@@ -127,12 +138,12 @@ static int allow_sockets(scmp_filter_ctx f)
 		r = allow_netlink(f);
 	if (r == 0)
 		r = seccomp_rule_add(
-		    f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		    f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, arg(0, SCMP_CMP_EQ, AF_UNIX));
 	for (unsigned family = 0; family < FAMILIES && r == 0; family++)
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6 &&
 		    family != AF_NETLINK)
 			r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-			    SCMP_A0(SCMP_CMP_EQ, family));
+			    arg(0, SCMP_CMP_EQ, family));
 	return r;
 }
 
@@ -142,19 +153,19 @@ static int allow_sockets(scmp_filter_ctx f)
 static int allow_limits(scmp_filter_ctx f)
 {
 	int r = seccomp_rule_add(
-	    f, SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), 1, SCMP_A0(SCMP_CMP_NE, RLIMIT_CORE));
-	if (r == 0)
-		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(0), SCMP_SYS(setrlimit), 1,
-		    SCMP_A0(SCMP_CMP_EQ, RLIMIT_CORE));
+	    f, SCMP_ACT_ALLOW, SCMP_SYS(setrlimit), 1, arg(0, SCMP_CMP_NE, RLIMIT_CORE));
 	if (r == 0)
 		r = seccomp_rule_add(
-		    f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A1(SCMP_CMP_NE, RLIMIT_CORE));
+		    f, SCMP_ACT_ERRNO(0), SCMP_SYS(setrlimit), 1, arg(0, SCMP_CMP_EQ, RLIMIT_CORE));
+	if (r == 0)
+		r = seccomp_rule_add(
+		    f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, arg(1, SCMP_CMP_NE, RLIMIT_CORE));
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2,
-		    SCMP_A1(SCMP_CMP_EQ, RLIMIT_CORE), SCMP_A2(SCMP_CMP_EQ, 0));
+		    arg(1, SCMP_CMP_EQ, RLIMIT_CORE), arg(2, SCMP_CMP_EQ, 0));
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(0), SCMP_SYS(prlimit64), 2,
-		    SCMP_A1(SCMP_CMP_EQ, RLIMIT_CORE), SCMP_A2(SCMP_CMP_NE, 0));
+		    arg(1, SCMP_CMP_EQ, RLIMIT_CORE), arg(2, SCMP_CMP_NE, 0));
 	return r;
 }
 
@@ -167,7 +178,7 @@ static int allow_personality(scmp_filter_ctx f)
 	int r = 0;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && r == 0; i++)
 		r = seccomp_rule_add(
-		    f, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, SCMP_A0(SCMP_CMP_EQ, known[i]));
+		    f, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1, arg(0, SCMP_CMP_EQ, known[i]));
 	return r;
 }
 

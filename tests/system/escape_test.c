@@ -68,9 +68,9 @@ START_TEST(namespaces_are_refused)
 	static const char *const commands[] = {
 		"unshare -U true", "unshare -m true", "unshare -Urm true", "unshare -n true",
 		"unshare -p -f true", "nsenter -t 1 -m true",
-		"python3 -c 'import ctypes,os; l=ctypes.CDLL(None);"
-		"os._exit(0 if l.syscall(56,0x10000000|17,0,0,0,0)>=0 else 1)'", /* clone(NEWUSER)
-										  */
+		/* clone(NEWUSER) */
+		("python3 -c 'import ctypes,os; l=ctypes.CDLL(None);"
+		 "os._exit(0 if l.syscall(56,0x10000000|17,0,0,0,0)>=0 else 1)'"),
 		"chroot /tmp true", "chroot / true", "hostname evil",
 		"ip link add dummy0 type dummy",
 		"python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)'",
