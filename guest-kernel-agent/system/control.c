@@ -20,6 +20,7 @@
 #include "guest-kernel-agent/system/ready.h"
 #include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/request.h"
+#include "guest-kernel-agent/system/users.h"
 #include "rpc/http_server.h"
 #include "wire/http.h"
 
@@ -69,10 +70,23 @@ static void answer_err(struct http_stream *st, const struct err *err)
  */
 #define KERNEL_USER "root"
 
+/* The default user of processes and files must exist, though kernels do not run as it. */
+static int check_user(const struct identity *id, struct err *reterr)
+{
+	const char *name = identity_user(id);
+	struct user user = { 0 };
+	int r = *name ? user_lookup(name, &user, reterr) : 0;
+	user_fini(&user);
+	return r;
+}
+
 static int configure_contexts(struct control *c, struct err *reterr)
 {
 	const struct identity *id = c->conf.identity;
-	int r = contexts_configure(
+	int r = check_user(id, reterr);
+	if (r < 0)
+		return r;
+	r = contexts_configure(
 	    c->conf.contexts, KERNEL_USER, identity_workdir(id), identity_env(id));
 	return r < 0 ? err_set(reterr, r, "user '" KERNEL_USER "': %s", err_name(r)) : 0;
 }

@@ -122,8 +122,6 @@ int contexts_use_dirs(struct contexts *cs, const char *run_dir, const char *pyth
 int contexts_configure(
     struct contexts *cs, const char *user, const char *workdir, const char *const *env)
 {
-	if (str_eq(user, "nobody-knows"))
-		return -ENOENT;
 	for (; env && *env; env++) {
 		const char *equal = strchr(*env, '=');
 		CLEAN_FREE char *name = mem_strndup(*env, (size_t)(equal - *env));

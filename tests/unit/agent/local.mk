@@ -1,4 +1,4 @@
-AGENT_TEST_LIBS = libagent.a $(AGENT_LIBS)
+AGENT_TEST_LIBS = libagent.a libjupyter.a $(AGENT_LIBS)
 
 check_PROGRAMS += tests/unit/agent/agent_test
 TESTS += tests/unit/agent/agent_test

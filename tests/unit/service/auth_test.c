@@ -37,9 +37,9 @@ END_TEST
 
 START_TEST(keys_are_known_in_either_header)
 {
-	char bearer[AUTH_KEY_LEN + 16] = "Bearer ", basic[AUTH_KEY_LEN + 16] = "Basic ";
-	strncat(bearer, w.key_a, AUTH_KEY_LEN);
-	strncat(basic, w.key_a, AUTH_KEY_LEN);
+	char bearer[AUTH_KEY_LEN + 16], basic[AUTH_KEY_LEN + 16];
+	(void)snprintf(bearer, sizeof(bearer), "Bearer %s", w.key_a);
+	(void)snprintf(basic, sizeof(basic), "Basic %s", w.key_a);
 	const char *const by_bearer[] = { "authorization", bearer, NULL };
 	const char *const by_basic[] = { "authorization", basic, NULL };
 	const char *const none[] = { NULL };
