@@ -81,7 +81,7 @@ test("a matplotlib figure gives png and chart data", async () => {
 test("other kinds of charts", async () => {
   const code = (draw) => `import matplotlib.pyplot as plt\n${draw}\nplt.show()`;
   for (const [draw, type] of [["plt.bar(['a','b'],[1,2])", "bar"], ["plt.pie([1,2],labels=['a','b'])", "pie"],
-    ["plt.boxplot([[1,2,3,9]], patch_artist=True)", "box_and_whisker"], ["plt.scatter([1,2],[3,4])", "scatter"],
+    ["plt.boxplot([[1,2,3,4,5],[2,4,6,8,11]], patch_artist=True)", "box_and_whisker"], ["plt.scatter([1,2],[3,4])", "scatter"],
     ["f,a=plt.subplots(1,2)\na[0].plot([1,2])\na[1].bar(['x'],[1])", "superchart"]]) {
     const { results, error } = await sandbox.runCode(code(draw));
     assert.equal(error, undefined, draw);

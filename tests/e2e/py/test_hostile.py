@@ -238,7 +238,6 @@ def test_output_to_a_reader_that_stops(server, new_sandbox):
                + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     before = worker_memory()
     with socket.create_connection(server[:2]) as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         s.sendall(request)
         time.sleep(4)
         assert worker_memory() - before < 16 << 20
