@@ -370,9 +370,21 @@ static int server_start(struct server *s, struct err *reterr)
 	return r;
 }
 
+/* Nobody is left who needs it: a server that was stopped for good leaves the machine as it was. */
+static void leave_no_trace(struct server *s)
+{
+	struct err err = ERR_INIT;
+	if (s->net && hostnet_teardown(s->net, &err) < 0)
+		log_warn("network: %s", err_text(&err));
+	if (s->cgroups.parent_fd[CGROUP_MEMORY] >= 0 || s->cgroups.parent_fd[CGROUP_UNIFIED] >= 0)
+		(void)cgroup_tree_remove(&s->cgroups);
+}
+
 static void server_stop(struct server *s)
 {
 	void *it = NULL;
+	if (map_size(s->boxes) == 0)
+		leave_no_trace(s);
 	for (struct box *b; (b = map_next(s->boxes, &it, NULL)); it = NULL)
 		box_abandon(b);
 	(void)map_free(s->boxes);

@@ -59,8 +59,8 @@ START_TEST(records_of_strangers_are_rubbish)
 	    "cd %s && mkdir ix iy iz && sed 's/^id .*/id ix/; s/^pid .*/pid %d/; s/^slot .*/slot "
 	    "9/' "
 	    "ia/record > ix/record && echo nonsense > iy/record && mkdir %s/run/agents/iw && "
-	    "mkdir /sys/fs/cgroup/memory/sandglass-" RIG_INSTANCE "/iv 2>/dev/null; true",
-	    path, getpid(), r.dir);
+	    "mkdir /sys/fs/cgroup/memory/%s/iv 2>/dev/null; true",
+	    path, getpid(), r.dir, r.group);
 	pid_t pid = fork();
 	if (pid == 0) {
 		(void)execl("/bin/sh", "sh", "-c", command, (char *)NULL);

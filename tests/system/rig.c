@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fdutil.h"
+#include "base/id.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -62,7 +63,7 @@ static void run_in_process(struct rig *r, const char *state, const char *run, co
 	struct err err = ERR_INIT;
 	struct server_conf conf = { .state_dir = state,
 		.runtime_dir = run,
-		.instance = RIG_INSTANCE,
+		.instance = r->instance,
 		.owner_uid = OWNER_ID,
 		.owner_gid = OWNER_ID,
 		.agent = agent,
@@ -89,7 +90,7 @@ static void become_launcher(struct rig *r, int sock)
 	if (r->fault)
 		run_in_process(r, state, run, agent);
 	make_absolute(program("RIG_LAUNCHER", "sandglass-launcher"), exe);
-	(void)execl(exe, exe, "--state", state, "--runtime", run, "--instance", RIG_INSTANCE,
+	(void)execl(exe, exe, "--state", state, "--runtime", run, "--instance", r->instance,
 	    "--owner-uid", id, "--owner-gid", id, "--agent", agent, "--cidr", RIG_CIDR,
 	    r->network ? NULL : "--no-network", (char *)NULL);
 	_exit(1);
@@ -424,12 +425,12 @@ void rig_take_ledger(const struct rig *r, struct rig_ledger *ret)
 	struct cgroup_tree t;
 	*ret = (struct rig_ledger){ .mounts = count_lines("/proc/self/mountinfo", r->dir),
 		.loops = count_loops(r->dir),
-		.processes = count_processes("sandglass-" RIG_INSTANCE) };
+		.processes = count_processes(r->group) };
 	(void)snprintf(path, sizeof(path), "%s/state/launcher/boxes", r->dir);
 	ret->files = count_entries(path);
 	(void)snprintf(path, sizeof(path), "%s/run/agents", r->dir);
 	ret->sockets = count_entries(path);
-	if (cgroup_tree_open(&t, NULL, "sandglass-" RIG_INSTANCE, NULL) == 0) {
+	if (cgroup_tree_open(&t, NULL, r->group, NULL) == 0) {
 		(void)cgroup_each(&t, count_group, &ret->cgroups);
 		cgroup_tree_close(&t);
 	}
@@ -442,6 +443,8 @@ static void open_rig(struct rig *r, bool faults, bool network)
 	struct answer a = { 0 };
 	char path[128];
 	*r = (struct rig){ .network = network };
+	id_random_text(r->instance, sizeof(r->instance) - 1);
+	(void)snprintf(r->group, sizeof(r->group), "sandglass-%s", r->instance);
 	(void)str_copy(r->dir, sizeof(r->dir), "/tmp/sandglass-system.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(r->dir));
 	(void)snprintf(path, sizeof(path), "%s/state", r->dir);
@@ -470,9 +473,9 @@ void rig_open_network(struct rig *r)
 	open_rig(r, false, true);
 }
 
-static void remove_network(void)
+static void remove_network(const struct rig *r)
 {
-	const struct hostnet_conf conf = { .instance = RIG_INSTANCE, .cidr = RIG_CIDR, .ready = 0 };
+	const struct hostnet_conf conf = { .instance = r->instance, .cidr = RIG_CIDR, .ready = 0 };
 	struct err err = ERR_INIT;
 	struct hostnet *h = hostnet_open(&conf, &err);
 	ck_assert_msg(h && hostnet_teardown(h, &err) == 0, "%s", err_text(&err));
@@ -497,10 +500,10 @@ void rig_close(struct rig *r)
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "launcher: status %x", status);
 	r->loop = loop_free(r->loop);
 	if (r->network)
-		remove_network();
+		remove_network(r);
 	if (r->fault)
 		(void)munmap(r->fault, sizeof(*r->fault));
-	if (cgroup_tree_open(&t, NULL, "sandglass-" RIG_INSTANCE, NULL) == 0) {
+	if (cgroup_tree_open(&t, NULL, r->group, NULL) == 0) {
 		ck_assert_int_eq(cgroup_tree_remove(&t), 0);
 		cgroup_tree_close(&t);
 	}

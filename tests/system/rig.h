@@ -12,7 +12,6 @@
 #include "launcher/launcher.h"
 #include "loop/loop.h"
 
-#define RIG_INSTANCE "systest"
 #define RIG_MEMORY (128ull << 20)
 #define RIG_DISK (64ull << 20)
 #define RIG_PIDS 64u
@@ -29,6 +28,8 @@ struct rig_box {
 
 struct rig {
 	char dir[64];
+	char instance[9]; /* of its own: several runs do not disturb each other */
+	char group[32];	  /* name of its cgroups' parent */
 	struct loop *loop;
 	struct launcher *la;
 	pid_t pid; /* of the launcher */
