@@ -1,12 +1,15 @@
 EXTRA_DIST += \
 	tests/e2e/browser/page.test.mjs \
+	tests/e2e/internet.py \
 	tests/e2e/js/code_interpreter.test.mjs \
 	tests/e2e/js/helpers.mjs \
 	tests/e2e/js/lifecycle.test.mjs \
 	tests/e2e/package.json \
 	tests/e2e/py/conftest.py \
 	tests/e2e/py/grpc_helpers.py \
+	tests/e2e/py/host.py \
 	tests/e2e/py/test_code_interpreter.py \
+	tests/e2e/py/test_escape.py \
 	tests/e2e/py/test_grpc.py \
 	tests/e2e/py/test_hostile.py \
 	tests/e2e/requirements.txt \

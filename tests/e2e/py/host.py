@@ -1,0 +1,58 @@
+"""Sandboxes seen from the machine that runs them; the tests are root there."""
+import ast
+import os
+import pathlib
+import subprocess
+import time
+
+STATE = pathlib.Path(os.environ["SANDGLASS_TEST_STATE"])
+PROC = pathlib.Path("/proc")
+
+
+def inside(sandbox, code, **options):
+    """The value of the code's last expression (a literal). In a list, because strings lose their quotes."""
+    tree = ast.parse(code)
+    tree.body[-1].value = ast.List([tree.body[-1].value], ast.Load())
+    execution = sandbox.run_code(ast.unparse(tree), **options)
+    assert execution.error is None, execution.error
+    return ast.literal_eval(execution.text)[0]
+
+
+def agent_pid(sandbox):
+    """Process 1 of the sandbox, by its number here."""
+    namespace = inside(sandbox, "import os; os.readlink('/proc/self/ns/pid')")
+    for process in PROC.glob("[0-9]*"):
+        try:
+            if os.readlink(process / "ns/pid") == namespace and status(process.name)["NSpid"].split()[-1] == "1":
+                return int(process.name)
+        except OSError:
+            pass
+    raise LookupError(f"{sandbox.sandbox_id} has no process 1")
+
+
+def status(pid):
+    lines = (PROC / str(pid) / "status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def first_id(pid):
+    """User number here of root there."""
+    inside_id, here, count = map(int, (PROC / str(pid) / "uid_map").read_text().split())
+    assert inside_id == 0 and count == 65536
+    return here
+
+
+def alive(pid):
+    return (PROC / str(pid)).exists()
+
+
+def wait_until(true, seconds=20):
+    end = time.monotonic() + seconds
+    while not (answer := true()):
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)
+    return answer
+
+
+def output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
