@@ -1,5 +1,6 @@
 # Real sandboxes: make check-system, as root.
-EXTRA_PROGRAMS = tests/system/system_test tests/system/probe_init
+EXTRA_PROGRAMS += $(SYSTEM_TESTS) tests/system/probe_init
+SYSTEM_TESTS = tests/system/hostnet/hostnet_test tests/system/system_test
 
 tests_system_probe_init_SOURCES = tests/system/probe_init.c
 tests_system_probe_init_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter -O2
@@ -20,7 +21,13 @@ tests_system_system_test_LDADD = libvmm.a liblauncher.a libhostnet.a libimage.a 
 	$(NFTABLES_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) \
 	$(CHECK_LIBS)
 
+tests_system_hostnet_hostnet_test_SOURCES = tests/system/hostnet/hostnet_test.c
+tests_system_hostnet_hostnet_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_system_hostnet_hostnet_test_LDADD = libhostnet.a libbase.a $(NFTABLES_LIBS) $(CHECK_LIBS)
+
 .PHONY: check-system
-check-system: tests/system/system_test tests/system/probe_init sandglass-launcher
-	@if test "`id -u`" != 0; then echo "check-system: skipped: must be root"; \
-	else tests/system/system_test; fi
+check-system: $(SYSTEM_TESTS) tests/system/probe_init sandglass-launcher sandglass-agent
+	@if test "`id -u`" != 0; then echo "check-system: must be run as root"; exit 1; fi; \
+	failed=0; \
+	for t in $(SYSTEM_TESTS); do ./$$t || failed=1; done; \
+	exit $$failed
