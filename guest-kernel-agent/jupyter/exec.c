@@ -134,7 +134,8 @@ static void begin_code(struct exec *e)
 	}
 }
 
-/* Code for what the kernel's environment still lacks; empty when nothing. */
+/* Code for what the kernel's environment still lacks; empty when nothing. Silent code goes with it:
+ * each request costs a round trip through the kernel, and somebody's first cell waits behind it. */
 static int env_code(struct exec *e, struct buf *dst)
 {
 	struct context *c = e->context;
@@ -144,6 +145,10 @@ static int env_code(struct exec *e, struct buf *dst)
 		r = c->language->env_enter(dst, c->cs->env);
 	if (r == 0 && e->env)
 		r = c->language->env_enter(dst, e->env);
+	if (r == 0 && e->silent_done && buf_len(dst))
+		r = buf_append_byte(dst, '\n');
+	if (r == 0 && e->silent_done && buf_len(dst))
+		r = buf_append(dst, e->code, e->n);
 	return r;
 }
 
@@ -174,7 +179,13 @@ static void env_done(struct context *c, bool ok)
 	}
 	json_decref(c->env_applied);
 	c->env_applied = json_incref(c->cs->env);
-	begin_code(e);
+	if (!e->silent_done) {
+		begin_code(e);
+		return;
+	}
+	loop_timer_cancel(&c->grace);
+	exec_finish(e, natural_end(e, ok), "");
+	begin_leave(c);
 }
 
 static void code_done(struct context *c, const struct kernel_reply *reply)
