@@ -29,7 +29,7 @@ int buf_reserve(struct buf *b, size_t n, void **ret_space)
 	size_t len = buf_len(b);
 	if (n > SIZE_MAX / 4 - len)
 		return -ENOMEM;
-	if (b->cap - b->end < n) {
+	if (!b->mem || b->cap - b->end < n) {
 		/* Moving down is worth it only when at least half of the memory is free in front.
 		 */
 		if (b->start > 0 && len + n <= b->cap && b->start >= b->cap / 2) {
