@@ -9,8 +9,8 @@
  * by the two windows. Bytes that can no longer leave (the other side is gone) are consumed at once.
  *
  * Ends: an end with its trailers is passed on as it comes. Up failing before its head hands down
- * over to on_fail; later it resets down, which on HTTP/1.1 is a reset of the connection. Down
- * failing cancels up. The proxy ends when it holds neither stream any more.
+ * over to on_fail; later to on_break, or resets it, which on HTTP/1.1 is a reset of the connection.
+ * Down failing cancels up. The proxy ends when it holds neither stream any more.
  */
 #include "rpc/proxy.h"
 
@@ -30,6 +30,7 @@ struct proxy {
 	bool up_ended;
 	bool upgrade; /* down asked for it */
 	void (*on_fail)(struct http_stream *st, int err, void *arg);
+	void (*on_break)(struct http_stream *st, void *arg);
 	void (*on_done)(void *arg);
 	void *arg;
 };
@@ -88,21 +89,39 @@ static void consume_held(struct http_stream *st, size_t *held)
 		http_stream_consume(st, n);
 }
 
-/* Up gave no head: down is free for an answer of somebody else. */
-static void fail(struct proxy *p, int err)
+/* What comes after us on down is somebody else's. */
+static struct http_stream *give_up_down(struct proxy *p)
 {
 	struct http_stream *st = TAKE(p->down);
 	consume_held(st, &p->down_held);
 	http_stream_set_handler(st, &no_handler, NULL);
+	return st;
+}
+
+/* Up gave no head. */
+static void fail(struct proxy *p, int err)
+{
+	struct http_stream *st = give_up_down(p);
 	if (p->on_fail)
 		p->on_fail(st, err, p->arg);
 	else
 		(void)http_answer_text(st, 502, "the upstream server failed");
 }
 
+/* Down has a part of the answer. */
+static void break_down(struct proxy *p)
+{
+	if (p->on_break)
+		p->on_break(give_up_down(p), p->arg);
+	else
+		http_stream_reset(p->down, HTTP_RESET_INTERNAL);
+}
+
 void proxy_abort(struct proxy *p)
 {
-	if (p->down)
+	if (p->down && p->head_passed && p->up)
+		break_down(p); /* the end of up finishes */
+	else if (p->down)
 		http_stream_reset(p->down, HTTP_RESET_INTERNAL);
 	if (p->up)
 		http_stream_reset(p->up, HTTP_RESET_CANCEL);
@@ -231,11 +250,11 @@ static void up_close(struct http_stream *st, int err, void *user)
 	p->up = NULL;
 	if (p->down && !p->head_passed) {
 		fail(p, err ? err : -EPROTO);
+	} else if (p->down && err) {
+		break_down(p);
 	} else if (p->down) {
 		consume_held(p->down, &p->down_held);
-		if (err)
-			http_stream_reset(p->down, HTTP_RESET_INTERNAL);
-		else if (!p->up_ended)
+		if (!p->up_ended)
 			pass_end(p, p->down, NULL); /* a tunnel, ended by down */
 	}
 	finish_if_over(p);
@@ -274,6 +293,7 @@ int proxy_start(struct http_stream *st, const struct proxy_conf *c, struct proxy
 		return -ENOMEM;
 	p->down = st;
 	p->on_fail = c->on_fail;
+	p->on_break = c->on_break;
 	p->on_done = c->on_done;
 	p->arg = c->arg;
 	int r = request_up(p, c, http_stream_peer_ended(st));

@@ -220,6 +220,12 @@ static void on_fail(struct http_stream *st, int err, void *arg)
 		http_stream_reset(st, HTTP_RESET_CANCEL);
 }
 
+static void on_break(struct http_stream *st, void *arg)
+{
+	(void)arg;
+	gateway_break(st);
+}
+
 static void on_done(void *arg)
 {
 	exchange_free(arg);
@@ -236,6 +242,7 @@ static int exchange_start(
 	struct proxy_conf c = { .upstream = guest_data(guest),
 		.head = &x->head,
 		.on_fail = on_fail,
+		.on_break = on_break,
 		.on_done = on_done,
 		.arg = x };
 	int r = make_head(&x->head, http_stream_peer_head(st), route->port);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/gateway_answer.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -82,18 +83,22 @@ static const char *grpc_type(const struct http_head *request)
 }
 
 /* ---- answers ---- */
+static int add_grpc_status(struct http_fields *f, enum rpc_code code, const char *text)
+{
+	CLEAN_BUF struct buf message = BUF_INIT;
+	int r = rpc_encode_message(&message, text);
+	if (r == 0)
+		r = http_fields_addf(f, "grpc-status", "%d", (int)code);
+	const char *encoded = buf_cstr(&message);
+	return r < 0 ? r : http_fields_add(f, "grpc-message", encoded ? encoded : "");
+}
+
 /* Trailers-only, which gRPC-Web takes as well. */
 static void answer_grpc(
     struct http_stream *st, const char *type, enum rpc_code code, const char *text)
 {
 	struct http_fields f = { 0 };
-	CLEAN_BUF struct buf message = BUF_INIT;
-	int r = rpc_encode_message(&message, text);
-	if (r == 0)
-		r = http_fields_addf(&f, "grpc-status", "%d", (int)code);
-	const char *encoded = buf_cstr(&message);
-	if (r == 0)
-		r = http_fields_add(&f, "grpc-message", encoded ? encoded : "");
+	int r = add_grpc_status(&f, code, text);
 	if (r == 0)
 		reply_send(st, 200, &f, type, NULL, 0);
 	else
@@ -193,4 +198,26 @@ void gateway_answer_malformed(struct http_stream *st, const char *text)
 		answer_grpc(st, grpc, RPC_INVALID_ARGUMENT, text);
 	else
 		reply_send(st, 400, NULL, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+/* gRPC-Web has its trailers in the body, where a message may have been cut in two. */
+static bool has_trailers(const struct http_head *request)
+{
+	const char *type = grpc_type(request);
+	return str_eq(type, rpc_content_type(RPC_GRPC, RPC_PROTO)) ||
+	       str_eq(type, rpc_content_type(RPC_GRPC, RPC_JSON));
+}
+
+void gateway_break(struct http_stream *st)
+{
+	struct http_fields f = { 0 };
+	int r =
+	    has_trailers(http_stream_peer_head(st))
+		? add_grpc_status(&f, RPC_UNAVAILABLE, "The sandbox ended before its answer did")
+		: -ENOTSUP;
+	if (r == 0)
+		r = http_stream_end(st, &f);
+	http_fields_fini(&f);
+	if (r < 0)
+		http_stream_reset(st, HTTP_RESET_INTERNAL);
 }

@@ -267,6 +267,33 @@ START_TEST(requests_in_flight_are_reset)
 }
 END_TEST
 
+/* Of a gRPC call the last word is a status; gRPC-Web has no place for it that is safe. */
+START_TEST(grpc_answers_end_with_a_status)
+{
+	static const char *const types[] = { "application/grpc", "application/grpc+json",
+		"application/grpc-web+proto" };
+	struct sandbox *sb = own();
+	struct reply r[3];
+	for (unsigned i = 0; i < 3; i++) {
+		const char *const headers[] = { "e2b-sandbox-id", "iabc", "e2b-sandbox-port",
+			"49999", "content-type", types[i], NULL };
+		reply_start(&r[i], w.h2, "POST", "/stream", headers, "", 0);
+		RUN_UNTIL(buf_len(&r[i].body) == 4);
+	}
+	if (_i)
+		http_client_reset(w.data, -ECONNRESET); /* the agent's channel breaks first */
+	fake_sandbox_end(sb, SANDBOX_END_CRASHED, "");
+	for (unsigned i = 0; i < 3; i++) {
+		RUN_UNTIL(r[i].closed);
+		const char *status = http_fields_get(&r[i].trailers, "grpc-status");
+		ck_assert_int_eq(r[i].ended, i < 2);
+		ck_assert_int_eq(r[i].close_err == 0, i < 2);
+		ck_assert_str_eq(status ? status : "none", i < 2 ? "14" : "none");
+		reply_fini(&r[i]);
+	}
+}
+END_TEST
+
 START_TEST(an_agent_that_fails_is_502)
 {
 	const char *const grpc[] = { "e2b-sandbox-id", "iabc", "e2b-sandbox-port", "49999",
@@ -309,6 +336,7 @@ void add_gateway_tests(Suite *s)
 	tcase_add_test(tc, grpc_calls_get_a_status);
 	tcase_add_test(tc, preflights);
 	tcase_add_loop_test(tc, requests_in_flight_are_reset, 0, 4);
+	tcase_add_loop_test(tc, grpc_answers_end_with_a_status, 0, 2);
 	tcase_add_test(tc, an_agent_that_fails_is_502);
 	tcase_add_test(tc, the_server_stops_in_the_middle);
 }
