@@ -70,7 +70,8 @@ class Internet:
 
     def env(self):
         return {"SANDGLASS_TEST_WEB": f"{self.address}:{WEB_PORT}", "SANDGLASS_TEST_WEB_FOLDER": str(self.folder),
-                "SANDGLASS_TEST_UPLINK": self.uplink, "SANDGLASS_TEST_PRIVATE": " ".join(self.private)}
+                "SANDGLASS_TEST_INTERNET": str(self.process.pid), "SANDGLASS_TEST_UPLINK": self.uplink,
+                "SANDGLASS_TEST_PRIVATE": " ".join(self.private)}
 
 
 # ---- inside the namespace ----

@@ -12,6 +12,8 @@ EXTRA_DIST += \
 	tests/e2e/py/test_escape.py \
 	tests/e2e/py/test_grpc.py \
 	tests/e2e/py/test_hostile.py \
+	tests/e2e/py/test_limits.py \
+	tests/e2e/py/test_network.py \
 	tests/e2e/requirements.txt \
 	tests/e2e/run
 check-e2e: all

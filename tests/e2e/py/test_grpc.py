@@ -2,27 +2,9 @@
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_helpers import Client
 
 SANDBOXES = "sandglass.v1.SandboxService"
 CODE = "sandglass.v1.CodeInterpreter"
-
-
-@pytest.fixture(scope="module")
-def channel(server):
-    host, port, _ = server
-    with grpc.insecure_channel(f"{host}:{port}") as c:
-        yield c
-
-
-@pytest.fixture(scope="module")
-def client(channel):
-    return Client(channel)
-
-
-@pytest.fixture(scope="module")
-def key(server):
-    return [("x-api-key", server[2])]
 
 
 @pytest.fixture(scope="module")
