@@ -14,6 +14,7 @@ EXTRA_DIST += \
 	tests/e2e/py/test_hostile.py \
 	tests/e2e/py/test_limits.py \
 	tests/e2e/py/test_network.py \
+	tests/e2e/py/test_recovery.py \
 	tests/e2e/requirements.txt \
 	tests/e2e/run
 check-e2e: all
