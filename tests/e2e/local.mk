@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	tests/e2e/py/conftest.py \
 	tests/e2e/py/grpc_helpers.py \
 	tests/e2e/py/host.py \
+	tests/e2e/py/test_cli.py \
 	tests/e2e/py/test_code_interpreter.py \
 	tests/e2e/py/test_escape.py \
 	tests/e2e/py/test_grpc.py \
