@@ -10,6 +10,7 @@ import os
 import sys
 
 EXTRA_PACKAGES = "/usr/local/lib/sandglass/python"
+DISTRIBUTION = "/usr/lib/python3/dist-packages"
 
 SETTINGS = [
     "--HistoryManager.enabled=False",  # a database write a cell, and a thread
@@ -29,7 +30,9 @@ def fix_path():
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [p for p in sys.path if p != here]
     if os.path.isdir(EXTRA_PACKAGES):
-        sys.path.append(EXTRA_PACKAGES)
+        # Behind what was installed in the sandbox, before the distribution's, which may be too old for them.
+        at = sys.path.index(DISTRIBUTION) if DISTRIBUTION in sys.path else len(sys.path)
+        sys.path.insert(at, EXTRA_PACKAGES)
 
 
 def import_ipykernel():

@@ -56,12 +56,20 @@ class DataFormatter(BaseFormatter):
 # ---- charts ----
 
 
+def suptitle(figure):
+    """Figure.get_suptitle() of matplotlib 3.8, which e2b_charts asks for."""
+    title = getattr(figure, "_suptitle", None)
+    return title.get_text() if title is not None else ""
+
+
 def figure_chart(figure):
     """{} when there is no chart in it that can be described; None without the package that does it."""
     try:
         from e2b_charts import chart_figure_to_dict
     except ImportError:
         return None
+    if not hasattr(figure, "get_suptitle"):
+        type(figure).get_suptitle = suptitle
     try:
         return chart_figure_to_dict(figure) or {}
     except Exception:
