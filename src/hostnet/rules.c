@@ -56,7 +56,8 @@ static int append_dns(struct buf *b, const char *net, const char *const *dns)
 	return r;
 }
 
-/* "@links" stands for the instance's interfaces; expand_links() writes the wildcard out. */
+/* "@links" stands for the instance's interfaces; expand_links() writes the wildcard out. TCP is
+ * refused by resets: the kernel sends few ICMP errors to one address, then connects would wait. */
 static int append_table(struct buf *b, const struct plan *p, const char *const *dns)
 {
 	char net[INET_ADDRSTRLEN], cidr[INET_ADDRSTRLEN + 4];
@@ -88,10 +89,10 @@ static int append_table(struct buf *b, const struct plan *p, const char *const *
 	    "  chain leaving {\n"
 	    "    meta nfproto != ipv4 drop\n"
 	    "    ip saddr != %s drop\n"
-	    "    oifname @links reject with icmpx admin-prohibited\n"
+	    "    oifname @links goto refuse\n"
 	    "    ct state established,related accept\n"
 	    "    ct status dnat meta l4proto { tcp, udp } th dport 53 accept\n"
-	    "    ip daddr { " PRIVATE " } reject with icmpx admin-prohibited\n"
+	    "    ip daddr { " PRIVATE " } goto refuse\n"
 	    "    ct state invalid drop\n"
 	    "    accept\n"
 	    "  }\n"
@@ -101,8 +102,12 @@ static int append_table(struct buf *b, const struct plan *p, const char *const *
 	    "  }\n"
 	    "  chain arriving {\n"
 	    "    ct status dnat meta l4proto { tcp, udp } th dport 53 accept\n"
-	    "    meta nfproto ipv4 reject with icmpx admin-prohibited\n"
+	    "    meta nfproto ipv4 goto refuse\n"
 	    "    drop\n"
+	    "  }\n"
+	    "  chain refuse {\n"
+	    "    meta l4proto tcp reject with tcp reset\n"
+	    "    reject with icmpx admin-prohibited\n"
 	    "  }\n"
 	    "}\n",
 	    cidr, cidr);

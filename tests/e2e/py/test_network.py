@@ -239,6 +239,15 @@ def test_metadata_and_other_special_addresses_are_refused(online, address):
     assert inside(online, f"connected('{address}', 80)") in (*REFUSED, "EINVAL")
 
 
+def test_refusals_come_at_once(online):
+    """However many: a program that tries a list of addresses does not wait for each."""
+    code = f"""
+began = time.monotonic()
+answers = {{connected("{PRIVATE[0]}", port) for port in range(1, 101)}}
+(len(answers), time.monotonic() - began < 10)"""
+    assert inside(online, code) == (1, True)
+
+
 def test_other_protocols_leave_nothing(online):
     assert inside(online, "connected('2001:db8::1', 80)") in REFUSED  # no IPv6 outside
     assert inside(online, f"connected('::ffff:{UPLINK}', 22)") in REFUSED
