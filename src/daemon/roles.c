@@ -34,7 +34,7 @@
 #include "daemon/layout.h"
 #include "io/listener.h"
 
-#define RESTARTS_MAX 5 /* in RESTART_WINDOW_MS, then we give up */
+#define RESTARTS_MAX 30 /* in RESTART_WINDOW_MS, then we give up */
 #define RESTART_WINDOW_MS 60000
 #define STOP_LIMIT_MS 30000 /* for the worker to end in order */
 
@@ -208,8 +208,16 @@ static void launcher_ended(struct supervisor *s, int status)
 		give_up(s, "the launcher dies again and again; stopping");
 		return;
 	}
-	if (start_launcher(s, &fd) < 0 || fd_send_msg(s->worker_fd, &m, sizeof(m), &fd, 1) < 0)
+	if (start_launcher(s, &fd) < 0) {
 		give_up(s, "cannot start the launcher again; stopping");
+		return;
+	}
+	/* A launcher whose worker died ends by itself and may be seen first: then nobody is there
+	 * to take the new one, it ends as well, and both are started when the worker's end is seen.
+	 */
+	ssize_t n = s->worker_fd < 0 ? -EPIPE : fd_send_msg(s->worker_fd, &m, sizeof(m), &fd, 1);
+	if (n < 0 && n != -EPIPE && n != -ECONNRESET)
+		give_up(s, "cannot hand the launcher to the worker; stopping");
 	(void)fd_close(fd);
 }
 

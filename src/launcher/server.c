@@ -24,7 +24,10 @@
 #include "launcher/disk.h"
 #include "launcher/outbox.h"
 
-#define DEFAULT_CIDR "10.213.0.0/16"
+/* Without a configured network: one of 10.192/16 to 10.255/16, by the instance's tag, so that
+ * servers on one machine seldom meet. */
+#define CIDR_FIRST 192u
+#define CIDR_COUNT 64u
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* Linux 6.3 */
@@ -287,11 +290,21 @@ static void on_net(struct loop_io *io, unsigned events, void *arg)
 	hostnet_dispatch(s->net);
 }
 
+static void choose_cidr(const char *instance, char dst[20])
+{
+	unsigned sum = 0;
+	for (; *instance; instance++)
+		sum = sum * 31 + (unsigned char)*instance;
+	(void)snprintf(dst, 20, "10.%u.0.0/16", CIDR_FIRST + sum % CIDR_COUNT);
+}
+
 static int open_network(struct server *s, struct err *reterr)
 {
 	const struct server_conf *c = s->conf;
+	char chosen[20];
+	choose_cidr(c->instance, chosen);
 	const struct hostnet_conf conf = { .instance = c->instance,
-		.cidr = str_empty(c->cidr) ? DEFAULT_CIDR : c->cidr,
+		.cidr = str_empty(c->cidr) ? chosen : c->cidr,
 		.dns = c->dns,
 		.ready = c->net_ready };
 	struct err err = ERR_INIT;
