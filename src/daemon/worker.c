@@ -314,14 +314,20 @@ static void on_stop_signal(struct loop_signal *s, int signo, void *arg)
 		begin(w, &drain_table, stop_sandboxes);
 }
 
+static void on_keys_read(const struct err *err, void *arg)
+{
+	struct worker *w = arg;
+	if (err->code)
+		log_error("cannot read keys again: %s", err_text(err));
+	else
+		log_info("keys read again: %zu", auth_key_count(w->auth));
+}
+
 static void on_hup(struct loop_signal *s, int signo, void *arg)
 {
 	struct worker *w = arg;
-	struct err err = ERR_INIT;
-	if (w->service && service_reload_keys(w->service, &err) < 0)
-		log_error("cannot read keys again: %s", err_text(&err));
-	else if (w->service)
-		log_info("keys read again: %zu", auth_key_count(w->auth));
+	if (w->service)
+		service_reload_keys(w->service, on_keys_read, w);
 }
 
 /* ---- supervisor and launcher ---- */

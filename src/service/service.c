@@ -15,6 +15,7 @@
 #include "service/rest.h"
 #include "service/sandbox_service.h"
 #include "service/web.h"
+#include "store/store.h"
 #include "wire/http.h"
 
 struct service {
@@ -25,6 +26,9 @@ struct service {
 	struct rpc_router *router;
 	struct sandbox_service *sandbox_service;
 	struct web *web;
+	struct store_key_read *reading; /* keys, again */
+	service_reload_fn *on_reloaded;
+	void *on_reloaded_arg;
 };
 
 /* ---- making ---- */
@@ -83,6 +87,7 @@ struct service *service_free(struct service *s)
 {
 	if (!s)
 		return NULL;
+	store_key_read_cancel(s->reading);
 	(void)rpc_router_free(s->router);
 	(void)sandbox_service_free(s->sandbox_service);
 	(void)gateway_free(s->gateway);
@@ -112,11 +117,34 @@ void service_on_request(struct http_stream *st, void *service)
 		answer_unknown(st);
 }
 
-int service_reload_keys(struct service *s, struct err *reterr)
+/* ---- keys, again ---- */
+static void tell_reloaded(struct service *s, const struct err *err)
 {
-	if (!s->store)
-		return err_set(reterr, -ENOENT, "API keys: there is no store to read them from");
-	return auth_load(s->ctl.auth, s->store, reterr);
+	s->on_reloaded(err, s->on_reloaded_arg);
+}
+
+static void on_keys(const struct err *err, const struct store_key_tables *t, void *arg)
+{
+	struct service *s = arg;
+	struct err e = *err;
+	s->reading = NULL;
+	if (e.code == 0)
+		(void)auth_set_keys(s->ctl.auth, t->keys, t->n_keys, t->teams, t->n_teams, &e);
+	tell_reloaded(s, &e);
+}
+
+void service_reload_keys(struct service *s, service_reload_fn *done, void *arg)
+{
+	struct err err = ERR_INIT;
+	store_key_read_cancel(s->reading); /* it may have read what was before the change */
+	s->on_reloaded = done;
+	s->on_reloaded_arg = arg;
+	s->reading = s->store ? store_read_keys(s->store, on_keys, s) : NULL;
+	if (s->reading)
+		return;
+	(void)err_set(&err, s->store ? -ENOMEM : -ENOENT, "API keys: %s",
+	    s->store ? "out of memory" : "there is no store to read them from");
+	tell_reloaded(s, &err);
 }
 
 void service_drain(struct service *s)

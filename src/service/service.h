@@ -36,7 +36,11 @@ struct service *service_new(const struct service_conf *c, struct err *reterr);
 struct service *service_free(struct service *s);
 /* For http_server_conf: a request head arrived. */
 void service_on_request(struct http_stream *st, void *service);
-/* Keys were added or revoked (SIGHUP): 0, or -errno and the old ones stay. */
-int service_reload_keys(struct service *s, struct err *reterr);
+/* Keys were added or revoked (SIGHUP): they are read again, and done(err, arg) is called once when
+ * the new ones hold, or when they could not be read and the old ones stay; not after
+ * service_free(). A call while another reads makes that one start again, and only the last done is
+ * called. */
+typedef void service_reload_fn(const struct err *err, void *arg);
+void service_reload_keys(struct service *s, service_reload_fn *done, void *arg);
 /* The server will stop: event streams end with UNAVAILABLE, health says NOT_SERVING. */
 void service_drain(struct service *s);

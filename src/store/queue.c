@@ -152,6 +152,11 @@ struct store_queue *store_queue_free(struct store_queue *q)
 	return mem_free(q);
 }
 
+void store_queue_read(struct store_queue *q, struct work_job *job)
+{
+	work_submit(q->work, 0, job);
+}
+
 /* ---- submission ---- */
 
 static char *put_text(char **at, const char *s)

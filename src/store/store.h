@@ -39,6 +39,19 @@ struct store_team {
 /* Blocking, for start-up and the offline commands of sandglassd; 0 or -errno. */
 int store_load_keys(struct store *s, struct store_key **ret_v, size_t *ret_n, struct err *reterr);
 int store_load_teams(struct store *s, struct store_team **ret_v, size_t *ret_n, struct err *reterr);
+/* The same two tables, read in the worker thread. fn comes once from a later loop turn, at the
+ * latest from store_close(), unless it was cancelled; the rows are valid during the call. err->code
+ * is 0 or -errno. NULL on -ENOMEM: fn does not come. */
+struct store_key_tables {
+	struct store_key *keys;
+	size_t n_keys;
+	struct store_team *teams;
+	size_t n_teams;
+};
+struct store_key_read;
+typedef void store_key_read_fn(const struct err *err, const struct store_key_tables *t, void *arg);
+struct store_key_read *store_read_keys(struct store *s, store_key_read_fn *fn, void *arg);
+void store_key_read_cancel(struct store_key_read *r); /* NULL is fine */
 int store_add_team(struct store *s, const struct store_team *t, struct err *reterr);
 int store_add_key(struct store *s, const struct store_key *k, struct err *reterr);
 int store_revoke_key(struct store *s, const char *key_id, int64_t now_ns, struct err *reterr);

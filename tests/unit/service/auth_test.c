@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service_tests.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,6 +103,22 @@ START_TEST(revoked_keys_and_lost_teams_are_refused)
 }
 END_TEST
 
+static void on_reloaded(const struct err *err, void *arg)
+{
+	*(int *)arg = err->code;
+}
+
+/* Turns the loop until the keys were read; what came of it. */
+static int reload(struct service *s)
+{
+	int code = 1;
+	service_reload_keys(s, on_reloaded, &code);
+	ck_assert_int_eq(code, 1); /* not from inside the call: a thread reads */
+	for (int i = 0; code == 1 && i < 100; i++)
+		ck_assert_int_eq(loop_turn(w.loop, true), 0);
+	return code;
+}
+
 START_TEST(keys_are_read_again)
 {
 	struct tmpdir dir;
@@ -119,22 +136,33 @@ START_TEST(keys_are_read_again)
 		.store = store };
 	struct service *s = service_new(&c, &err);
 	ck_assert_msg(s != NULL, "%s", err.text);
-	ck_assert_int_eq(service_reload_keys(s, &err), 0);
+	ck_assert_int_eq(reload(s), 0);
 	ck_assert_uint_eq(auth_key_count(w.auth), 0);
 	ck_assert_int_eq(store_add_team(store, &team, &err), 0);
 	ck_assert_int_eq(auth_make_key(text, &row), 0);
 	(void)str_copy(row.team_id, sizeof(row.team_id), TEAM_A);
 	ck_assert_int_eq(store_add_key(store, &row, &err), 0);
-	ck_assert_int_eq(service_reload_keys(s, &err), 0);
+	ck_assert_int_eq(reload(s), 0);
 	const char *const headers[] = { "x-api-key", text, NULL };
 	expect_reply(call_with("GET", "/snapshots", headers, NULL), 200, "[]");
 	ck_assert_int_eq(store_revoke_key(store, row.id, 1, &err), 0);
-	ck_assert_int_eq(service_reload_keys(s, &err), 0);
+	ck_assert_int_eq(reload(s), 0);
 	expect_reply(call_with("GET", "/snapshots", headers, NULL), 401, INVALID);
+	/* The last of several counts; none comes after the service is gone. */
+	int first = 1, second = 1, third = 1;
+	service_reload_keys(s, on_reloaded, &first);
+	service_reload_keys(s, on_reloaded, &second);
+	for (int i = 0; second == 1 && i < 100; i++)
+		ck_assert_int_eq(loop_turn(w.loop, true), 0);
+	ck_assert_int_eq(second, 0);
+	service_reload_keys(s, on_reloaded, &third);
 	service_free(s);
 	store_close(store);
+	ck_assert_int_eq(first, 1);
+	ck_assert_int_eq(third, 1);
 	tmpdir_remove(&dir);
-	ck_assert_int_lt(service_reload_keys(w.service, &err), 0);
+	service_reload_keys(w.service, on_reloaded, &first);
+	ck_assert_int_eq(first, -ENOENT);
 }
 END_TEST
 
