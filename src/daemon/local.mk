@@ -1,6 +1,7 @@
 sbin_PROGRAMS += sandglassd
 sandglassd_SOURCES = \
 	src/daemon/args.c src/daemon/args.h \
+	src/daemon/backoff.c src/daemon/backoff.h \
 	src/daemon/config.c src/daemon/config.h \
 	src/daemon/keys.c src/daemon/keys.h \
 	src/daemon/layout.c src/daemon/layout.h \

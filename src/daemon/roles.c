@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The supervisor. It waits for signals with sigwaitinfo() and for its worker's one message with
- * poll(); everything it does is driven by the end of a child, a signal to pass on, or READY.
+ * poll(); everything it does is driven by the end of a child, a signal to pass on, READY, or the
+ * time to start children again. It never gives up on children that served once: as long as it
+ * lives, somebody will end the sandboxes that are due.
  *
  * Order at start: directories, listening sockets, launcher, worker. At the end: the worker first
  * (it ends its sandboxes if it shall), then the launcher by closing its socket.
@@ -30,12 +32,11 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "daemon/backoff.h"
 #include "daemon/config.h"
 #include "daemon/layout.h"
 #include "io/listener.h"
 
-#define RESTARTS_MAX 30 /* in RESTART_WINDOW_MS, then we give up */
-#define RESTART_WINDOW_MS 60000
 #define STOP_LIMIT_MS 30000 /* for the worker to end in order */
 
 struct supervisor {
@@ -46,9 +47,10 @@ struct supervisor {
 	int signal_fd;
 	int worker_fd; /* our end */
 	pid_t worker, launcher;
-	uint64_t restarts[RESTARTS_MAX]; /* times of the last ones */
-	unsigned n_restarts;
-	bool stopping, ready;
+	struct backoff backoff;
+	bool ready;	   /* some worker was */
+	bool worker_ready; /* the one that runs */
+	bool stopping;
 	uint64_t stop_by_ms;
 	int status;
 };
@@ -123,6 +125,7 @@ static int start_worker(struct supervisor *s)
 	s->in.launcher_fd = fd_close(s->in.launcher_fd); /* the worker has it now */
 	s->worker_fd = sv[0];
 	s->worker = pid;
+	s->worker_ready = false;
 	return 0;
 }
 
@@ -133,6 +136,7 @@ static int start_both(struct supervisor *s)
 		r = start_worker(s);
 	if (r < 0)
 		log_error("cannot start processes: %s", err_name(r));
+	backoff_started(&s->backoff, clock_mono_ms());
 	return r;
 }
 
@@ -140,7 +144,9 @@ static int start_both(struct supervisor *s)
 
 static void on_ready(struct supervisor *s, const struct role_message *m)
 {
-	s->ready = true;
+	s->ready = s->worker_ready = true;
+	if (s->stopping)
+		(void)kill(s->worker, SIGTERM); /* stop() left it to us */
 	if (m->api_key[0])
 		(void)str_copy(s->in.known_key, sizeof(s->in.known_key), m->api_key);
 	if (m->api_key[0] && !s->env_file)
@@ -169,25 +175,6 @@ static void read_worker(struct supervisor *s)
 
 /* ---- ends of children ---- */
 
-/* False when they die too often to go on. */
-static bool may_restart(struct supervisor *s)
-{
-	uint64_t now = clock_mono_ms();
-	uint64_t oldest = s->restarts[s->n_restarts % RESTARTS_MAX];
-	s->restarts[s->n_restarts++ % RESTARTS_MAX] = now;
-	return s->n_restarts <= RESTARTS_MAX || now - oldest > RESTART_WINDOW_MS;
-}
-
-static void give_up(struct supervisor *s, const char *why)
-{
-	log_error("%s", why);
-	s->status = EXIT_FAILURE;
-	s->stopping = true;
-	s->stop_by_ms = clock_mono_ms() + STOP_LIMIT_MS;
-	if (s->worker > 0)
-		(void)kill(s->worker, SIGTERM);
-}
-
 static void describe(const char *what, int status)
 {
 	if (WIFSIGNALED(status))
@@ -198,27 +185,13 @@ static void describe(const char *what, int status)
 
 static void launcher_ended(struct supervisor *s, int status)
 {
-	struct role_message m = { .kind = ROLE_LAUNCHER };
-	int fd = -1;
 	s->launcher = 0;
-	if (s->stopping || s->worker == 0)
-		return;
+	if (s->worker == 0)
+		return; /* it followed its worker */
 	describe("launcher", status);
-	if (!may_restart(s)) {
-		give_up(s, "the launcher dies again and again; stopping");
+	if (s->stopping && !s->ready)
 		return;
-	}
-	if (start_launcher(s, &fd) < 0) {
-		give_up(s, "cannot start the launcher again; stopping");
-		return;
-	}
-	/* A launcher whose worker died ends by itself and may be seen first: then nobody is there
-	 * to take the new one, it ends as well, and both are started when the worker's end is seen.
-	 */
-	ssize_t n = s->worker_fd < 0 ? -EPIPE : fd_send_msg(s->worker_fd, &m, sizeof(m), &fd, 1);
-	if (n < 0 && n != -EPIPE && n != -ECONNRESET)
-		give_up(s, "cannot hand the launcher to the worker; stopping");
-	(void)fd_close(fd);
+	backoff_ended(&s->backoff, clock_mono_ms());
 }
 
 static void worker_ended(struct supervisor *s, int status)
@@ -226,30 +199,61 @@ static void worker_ended(struct supervisor *s, int status)
 	bool in_order = WIFEXITED(status) && (s->stopping || !s->ready || WEXITSTATUS(status) == 0);
 	s->worker = 0;
 	s->worker_fd = fd_close(s->worker_fd);
-	if (in_order) {
+	if (!in_order)
+		describe("worker", status);
+	if (in_order || s->stopping || !s->ready) {
 		if (s->status == EXIT_SUCCESS)
-			s->status = WEXITSTATUS(status);
+			s->status = in_order ? WEXITSTATUS(status) : EXIT_FAILURE;
 		s->stopping = true;
+		s->backoff.due_ms = 0;
 		return;
 	}
-	describe("worker", status);
-	if (s->stopping || !may_restart(s)) {
-		s->stopping = true;
-		s->status = EXIT_FAILURE;
-		return;
-	}
-	/* The launcher noticed the lost socket and ends; both start afresh and find the sandboxes
-	 * again. */
+	backoff_ended(&s->backoff, clock_mono_ms());
+}
+
+/* ---- starting children again ---- */
+
+/* A launcher whose worker died ends by itself and may be seen first: then nobody is there to take
+ * the new one, it ends as well, and both are started when the worker's end is seen. */
+static int replace_launcher(struct supervisor *s)
+{
+	struct role_message m = { .kind = ROLE_LAUNCHER };
+	int fd = -1;
+	int r = start_launcher(s, &fd);
+	if (r < 0)
+		return r;
+	backoff_started(&s->backoff, clock_mono_ms());
+	ssize_t n = s->worker_fd < 0 ? -EPIPE : fd_send_msg(s->worker_fd, &m, sizeof(m), &fd, 1);
+	(void)fd_close(fd);
+	/* One that is not handed over ends at once, and its end brings us here again. */
+	return n < 0 && n != -EPIPE && n != -ECONNRESET ? (int)n : 0;
+}
+
+/* The launcher notices the lost socket and ends; both start afresh and find the sandboxes again. */
+static int replace_both(struct supervisor *s)
+{
 	if (s->launcher > 0) {
 		(void)kill(s->launcher, SIGTERM);
 		(void)waitpid(s->launcher, NULL, 0);
 		s->launcher = 0;
 	}
+	s->in.launcher_fd = fd_close(s->in.launcher_fd);
 	s->in.want_key = s->env_file != NULL;
-	if (start_both(s) < 0) {
-		s->stopping = true;
-		s->status = EXIT_FAILURE;
-	}
+	return start_both(s);
+}
+
+static void restart(struct supervisor *s)
+{
+	int r = 0;
+	s->backoff.due_ms = 0;
+	if (s->worker == 0)
+		r = replace_both(s);
+	else if (s->launcher == 0)
+		r = replace_launcher(s);
+	if (r == 0)
+		return;
+	log_error("cannot start processes again: %s; trying again", err_name(r));
+	backoff_ended(&s->backoff, clock_mono_ms());
 }
 
 static void reap(struct supervisor *s)
@@ -263,21 +267,30 @@ static void reap(struct supervisor *s)
 	}
 }
 
+/* Children that are due are started first, and a worker that was started again finds its sandboxes
+ * before it is told to stop, so that they end as they shall. */
+static void stop(struct supervisor *s)
+{
+	if (s->stopping)
+		return;
+	if (s->backoff.due_ms)
+		restart(s);
+	s->stopping = true;
+	s->stop_by_ms = clock_mono_ms() + STOP_LIMIT_MS;
+	if (s->worker > 0 && (s->worker_ready || !s->ready))
+		(void)kill(s->worker, SIGTERM);
+}
+
 static void on_signal(struct supervisor *s)
 {
 	struct signalfd_siginfo si;
 	while (read(s->signal_fd, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo == SIGCHLD) {
+		if (si.ssi_signo == SIGCHLD)
 			reap(s);
-		} else if (si.ssi_signo == SIGHUP) {
-			if (s->worker > 0)
-				(void)kill(s->worker, SIGHUP);
-		} else if (!s->stopping) {
-			s->stopping = true;
-			s->stop_by_ms = clock_mono_ms() + STOP_LIMIT_MS;
-			if (s->worker > 0)
-				(void)kill(s->worker, SIGTERM);
-		}
+		else if (si.ssi_signo != SIGHUP)
+			stop(s);
+		else if (s->worker > 0)
+			(void)kill(s->worker, SIGHUP);
 	}
 }
 
@@ -285,12 +298,17 @@ static void on_signal(struct supervisor *s)
 
 static void supervise(struct supervisor *s)
 {
-	while (s->worker > 0) {
+	while (s->worker > 0 || (s->backoff.due_ms && !s->stopping)) {
 		struct pollfd p[] = { { s->signal_fd, POLLIN, 0 }, { s->worker_fd, POLLIN, 0 } };
-		(void)poll(p, s->worker_fd >= 0 ? 2 : 1, s->stopping ? 1000 : -1);
+		int wait_ms = backoff_wait_ms(&s->backoff, clock_mono_ms());
+		if (s->stopping && (wait_ms < 0 || wait_ms > 1000))
+			wait_ms = 1000;
+		(void)poll(p, s->worker_fd >= 0 ? 2 : 1, wait_ms);
 		if (p[1].fd >= 0 && (p[1].revents & (POLLIN | POLLHUP)))
 			read_worker(s);
 		on_signal(s);
+		if (backoff_is_due(&s->backoff, clock_mono_ms()))
+			restart(s);
 		if (s->stopping && s->worker > 0 && clock_mono_ms() > s->stop_by_ms) {
 			log_error("the worker does not stop; killing it");
 			s->status = EXIT_FAILURE;

@@ -13,5 +13,6 @@ include tests/unit/sandbox/local.mk
 include tests/unit/jupyter/local.mk
 include tests/unit/guest/local.mk
 include tests/unit/jail/local.mk
+include tests/unit/daemon/local.mk
 include tests/unit/launcher/local.mk
 include tests/unit/rpc_http/local.mk

@@ -52,3 +52,16 @@ def test_kill_9_loses_no_sandbox(new_sandbox, name):
     fresh = eventually(lambda: Sandbox.create(timeout=60))
     assert fresh.run_code("1 + 1").text == "2"
     assert fresh.kill() and sandbox.kill()
+
+
+def test_processes_that_are_killed_again_and_again_come_back(new_sandbox):
+    sandbox = new_sandbox()
+    sandbox.run_code("kept = 41")
+    for _ in range(6):
+        victims = [child("sandglassd"), child("sandglass-launcher")]
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        eventually(lambda: child("sandglassd") not in victims or 1 / 0)
+        eventually(lambda: child("sandglass-launcher") not in victims or 1 / 0)
+    assert eventually(lambda: sandbox.run_code("kept + 1")).text == "42"
+    assert sandbox.kill()

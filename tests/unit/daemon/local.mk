@@ -1,0 +1,5 @@
+check_PROGRAMS += tests/unit/daemon/daemon_test
+TESTS += tests/unit/daemon/daemon_test
+tests_unit_daemon_daemon_test_SOURCES = tests/unit/daemon/backoff_test.c src/daemon/backoff.c
+tests_unit_daemon_daemon_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_unit_daemon_daemon_test_LDADD = $(CHECK_LIBS)
