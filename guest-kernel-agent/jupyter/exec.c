@@ -215,6 +215,17 @@ static bool sink_has_room(const struct exec *e)
 	return !e->sink->may_take || e->sink->may_take(e->arg);
 }
 
+/* Whom output goes to. When there is no room any more, an interrupted cell loses it. */
+static struct exec *taker(struct context *c)
+{
+	struct exec *e = audible(c);
+
+	if (!e || !e->interrupted || sink_has_room(e))
+		return e;
+	e->dropped = true;
+	return NULL;
+}
+
 static void on_busy(struct kernel *k, unsigned count, void *arg)
 {
 	struct exec *e = audible(arg);
@@ -227,26 +238,18 @@ static void on_busy(struct kernel *k, unsigned count, void *arg)
 
 static void on_stream(struct kernel *k, bool is_stderr, const char *text, size_t n, void *arg)
 {
-	struct exec *e = audible(arg);
+	struct exec *e = taker(arg);
 
-	if (!e)
-		return;
-	if (e->interrupted && !sink_has_room(e))
-		e->dropped = true;
-	else
+	if (e)
 		e->sink->on_stream(e->arg, is_stderr, text, n);
 }
 
 static void on_result(
     struct kernel *k, bool main_result, const json_t *data, const json_t *metadata, void *arg)
 {
-	struct exec *e = audible(arg);
+	struct exec *e = taker(arg);
 
-	if (!e)
-		return;
-	if (e->interrupted && !sink_has_room(e))
-		e->dropped = true;
-	else
+	if (e)
 		e->sink->on_result(e->arg, main_result, data, metadata);
 }
 
