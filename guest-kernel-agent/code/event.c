@@ -41,12 +41,7 @@ int event_add_output(struct journal *j, bool is_stderr, const char *text, size_t
 {
 	int64_t now = clock_real_ns();
 	while (n > 0) {
-		size_t part = n;
-		if (n > OUTPUT_MAX) {
-			part = OUTPUT_MAX;
-			while (part > OUTPUT_MAX - 4 && ((unsigned char)text[part] & 0xc0) == 0x80)
-				part--;
-		}
+		size_t part = n > OUTPUT_MAX ? str_utf8_whole(text, OUTPUT_MAX, NULL) : n;
 		struct iovec iov[] = { { (void *)text, part }, { (void *)"", 1 } };
 		int r = journal_append(j, is_stderr ? EVENT_STDERR : EVENT_STDOUT, now, iov, 2);
 		if (r < 0)

@@ -72,6 +72,20 @@ bool str_utf8_valid(const void *p, size_t n)
 	return true;
 }
 
+size_t str_utf8_whole(const void *p, size_t n, size_t *ret_missing)
+{
+	const unsigned char *s = p;
+	size_t back = 1;
+	while (back < 4 && back < n && (s[n - back] & 0xc0) == 0x80)
+		back++;
+	unsigned char lead = n > 0 ? s[n - back] : 0;
+	size_t len = lead < 0xc2 || lead > 0xf4 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+	size_t missing = len > back ? len - back : 0;
+	if (ret_missing)
+		*ret_missing = missing;
+	return missing ? n - back : n;
+}
+
 bool str_only(const char *s, const char *set)
 {
 	return s[strspn(s, set)] == '\0';

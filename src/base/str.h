@@ -14,6 +14,9 @@ const char *str_after(const char *s, const char *prefix); /* rest behind prefix,
 bool str_ends(const char *s, const char *suffix);
 char *str_lower(char *s); /* in place, ASCII; returns s */
 bool str_utf8_valid(const void *p, size_t n);
+/* How many of n bytes of UTF-8 to take so that no character is split: n, or up to three fewer when
+ * a character begins there that n does not hold whole. What is no UTF-8 is not held back. */
+size_t str_utf8_whole(const void *p, size_t n, size_t *ret_missing /* bytes, may be NULL */);
 /* True when every byte is in the set. */
 bool str_only(const char *s, const char *set);
 /* Copy with truncation, always terminated when cap > 0; returns strlen(src). */

@@ -63,6 +63,37 @@ START_TEST(percent)
 }
 END_TEST
 
+START_TEST(utf8_whole)
+{
+	static const struct {
+		const char *text;
+		size_t n, whole, missing;
+	} vectors[] = {
+		{ "", 0, 0, 0 },
+		{ "abc", 3, 3, 0 },
+		{ "a\xc3\xa9", 3, 3, 0 },
+		{ "a\xc3", 2, 1, 1 },
+		{ "\xf0", 1, 0, 3 },
+		{ "\xf0\x9f", 2, 0, 2 },
+		{ "a\xf0\x9f\x98", 4, 1, 1 },
+		{ "a\xf0\x9f\x98\x80", 5, 5, 0 },
+		{ "\xe2\x82", 2, 0, 1 },
+		/* no UTF-8 */
+		{ "\x80\x80\x80\x80", 4, 4, 0 },
+		{ "\x80", 1, 1, 0 },
+		{ "\xff", 1, 1, 0 },
+		{ "\xc3\xa9\xa9\xa9\xa9", 5, 5, 0 },
+	};
+	for (size_t k = 0; k < sizeof(vectors) / sizeof(*vectors); k++) {
+		size_t missing = 9;
+		ck_assert_msg(
+		    str_utf8_whole(vectors[k].text, vectors[k].n, &missing) == vectors[k].whole,
+		    "vector %zu", k);
+		ck_assert_uint_eq(missing, vectors[k].missing);
+	}
+}
+END_TEST
+
 START_TEST(utf8)
 {
 	ck_assert(str_utf8_valid("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 10));
@@ -137,6 +168,7 @@ void text_tests(Suite *s)
 	tcase_add_test(tc, base64_both_ways);
 	tcase_add_test(tc, percent);
 	tcase_add_test(tc, utf8);
+	tcase_add_test(tc, utf8_whole);
 	tcase_add_test(tc, hex_and_comparison);
 	tcase_add_test(tc, times);
 	tcase_add_test(tc, identifiers);
