@@ -6,6 +6,7 @@
 static Suite *agent_suite(void)
 {
 	Suite *s = suite_create("agent");
+	add_economy_tests(s);
 	add_journal_tests(s);
 	add_ndjson_tests(s);
 	add_identity_tests(s);

@@ -2,6 +2,7 @@
 #pragma once
 #include <check.h>
 
+void add_economy_tests(Suite *s);
 void add_journal_tests(Suite *s);
 void add_ndjson_tests(Suite *s);
 void add_identity_tests(Suite *s);

@@ -5,6 +5,7 @@ TESTS += tests/unit/agent/agent_test
 tests_unit_agent_agent_test_SOURCES = \
 	tests/unit/agent/agent_test.c \
 	tests/unit/agent/agent_tests.h \
+	tests/unit/agent/economy_test.c \
 	tests/unit/agent/execution_test.c \
 	tests/unit/agent/identity_test.c \
 	tests/unit/agent/journal_test.c \
