@@ -73,7 +73,7 @@ static int put_text(struct buf *dst, const char *text)
 /* The shortest text that reads back as the same number. */
 static int put_float(struct buf *dst, double v, bool single)
 {
-	char text[32];
+	char text[40]; /* the longest that "%.17g" can give, by the compiler's count */
 	if (isnan(v))
 		return buf_append_str(dst, "\"NaN\"");
 	if (isinf(v))
