@@ -161,19 +161,29 @@ static int set_defaults(struct config *c)
 	return 0;
 }
 
-int config_load(struct config *c, const char *path, struct err *reterr)
+/* doc NULL: it could not be read, as reterr says. */
+static int read_doc(struct config *c, struct yaml_doc *doc, struct err *reterr)
 {
-	int r = set_defaults(c);
-	if (r < 0)
-		return err_set(reterr, r, "out of memory");
-	if (!path)
-		return 0;
-	struct yaml_doc *doc = yaml_doc_load(path, reterr);
-	if (!doc)
-		return reterr->code;
-	r = yaml_read(yaml_doc_root(doc), keys, c, reterr);
+	int r = doc ? set_defaults(c) : reterr->code;
+	if (doc && r < 0)
+		(void)err_set(reterr, r, "out of memory");
+	if (r == 0)
+		r = yaml_read(yaml_doc_root(doc), keys, c, reterr);
 	(void)yaml_doc_free(doc);
 	return r;
+}
+
+int config_parse(struct config *c, const char *name, const void *p, size_t n, struct err *reterr)
+{
+	return read_doc(c, yaml_doc_parse(name, p, n, reterr), reterr);
+}
+
+int config_load(struct config *c, const char *path, struct err *reterr)
+{
+	if (path)
+		return read_doc(c, yaml_doc_load(path, reterr), reterr);
+	int r = set_defaults(c);
+	return r < 0 ? err_set(reterr, r, "out of memory") : 0;
 }
 
 int config_check(const struct config *c, struct err *reterr)

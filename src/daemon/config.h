@@ -5,6 +5,7 @@
  * key is an error that names its line. sandglass.yaml(5) in contrib/docs describes each key.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/log.h"
@@ -42,8 +43,11 @@ struct config {
 	int log_level;	    /* enum log_level */
 };
 
-/* path NULL = all defaults. 0 or -errno with reterr. config_fini() is safe either way. */
+/* path NULL = all defaults. 0 or -errno with reterr. c is zeroed memory; config_fini() is safe
+ * either way. */
 int config_load(struct config *c, const char *path, struct err *reterr);
+/* The same from a text; name is for messages. */
+int config_parse(struct config *c, const char *name, const void *p, size_t n, struct err *reterr);
 /* After command line overrides: checks what only holds together. */
 int config_check(const struct config *c, struct err *reterr);
 void config_fini(struct config *c);

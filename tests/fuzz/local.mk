@@ -12,6 +12,8 @@ include tests/fuzz/rpc.mk
 include tests/fuzz/image.mk
 include tests/fuzz/jupyter.mk
 include tests/fuzz/service.mk
+include tests/fuzz/daemon.mk
+include tests/fuzz/agent.mk
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 CLEANFILES += $(FUZZ_TARGETS)
 EXTRA_DIST += tests/fuzz/corpus

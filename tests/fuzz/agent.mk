@@ -1,0 +1,6 @@
+FUZZ_TARGETS += tests/fuzz/agent_fuzz
+tests_fuzz_agent_fuzz_SOURCES = tests/fuzz/agent_fuzz.c tests/lib/fake_contexts.c \
+	tests/lib/fake_contexts.h $(FUZZ_MAIN)
+tests_fuzz_agent_fuzz_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_fuzz_agent_fuzz_LDADD = libagent.a libjupyter.a $(AGENT_LIBS)
+tests_fuzz_agent_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any packet on the launcher's socket, from both ends: what is accepted has its size, its kind and
+ * texts that end, and a request's sizes are within their bounds.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "launcher/proto.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+static void check_create(const struct proto_create *c)
+{
+	assert(id_sandbox_valid(c->id) && strlen(c->id) <= ID_SANDBOX_LEN);
+	assert(proto_base_valid(c->base) && strlen(c->base) <= PROTO_BASE_MAX);
+	assert(!strchr(c->base, '/') && c->base[0] != '.');
+	assert(c->memory_bytes >= PROTO_MEMORY_MIN && c->memory_bytes <= PROTO_MEMORY_MAX);
+	assert(c->disk_bytes >= PROTO_DISK_MIN && c->disk_bytes <= PROTO_DISK_MAX);
+	assert(c->max_pids >= PROTO_PIDS_MIN && c->max_pids <= PROTO_PIDS_MAX);
+}
+
+static void check_request(const union proto_any *m)
+{
+	switch (m->head.kind) {
+	case PROTO_LIST:
+		break;
+	case PROTO_PREPARE:
+		assert(strlen(m->request.base) <= PROTO_BASE_MAX);
+		break;
+	case PROTO_CREATE:
+		check_create(&m->request.create);
+		break;
+	default:
+		assert(id_sandbox_valid(m->request.box.id) && m->request.box.on <= 1);
+	}
+}
+
+static void check_answer(const union proto_any *m)
+{
+	if (m->head.kind == PROTO_REPLY)
+		assert(strlen(m->reply.text) < ERR_TEXT_MAX);
+	else if (m->head.kind == PROTO_ITEM)
+		assert(id_sandbox_valid(m->item.id));
+	else
+		assert(strlen(m->event.text) < ERR_TEXT_MAX);
+}
+
+/* The seeds are short; what a packet lacks up to the size of its kind is zero when pad is set. */
+static size_t fill(union proto_any *m, const uint8_t *p, size_t n, bool pad)
+{
+	memset(m, 0, sizeof(*m));
+	memcpy(m, p, n < sizeof(*m) ? n : sizeof(*m));
+	size_t whole = proto_size(m->head.kind);
+	return pad && n < whole ? whole : n;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+	union proto_any m;
+	struct err err = ERR_INIT;
+	if (n == 0)
+		return 0;
+	n = fill(&m, p + 1, n - 1, p[0] == 'p');
+	if (n > sizeof(m))
+		return 0; /* the socket's reader cuts there */
+	int r = proto_check_request(&m, n, &err);
+	assert(r == err.code && (r == 0 || r == -EPROTO || r == -EINVAL));
+	if (r == 0)
+		check_request(&m);
+	if (proto_check_answer(&m, n) == 0) {
+		assert(r != 0);
+		check_answer(&m);
+	}
+	return 0;
+}
