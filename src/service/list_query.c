@@ -12,7 +12,7 @@
 #include "image/template.h"
 #include "service/control.h"
 #include "service/cursor.h"
-#include "service/url.h"
+#include "wire/url.h"
 
 /* ---- metadata: the parameter's value is a form again, whose keys and values are forms again ----
  */

@@ -25,6 +25,5 @@ libservice_a_SOURCES = \
 	src/service/sandbox_watch.c \
 	src/service/service.c src/service/service.h \
 	src/service/status.c src/service/status.h \
-	src/service/url.c src/service/url.h \
 	src/service/web.c src/service/web.h
 $(libservice_a_OBJECTS): $(PROTO_H)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "service/control.h"
-#include "service/url.h"
+#include "wire/url.h"
 
 struct err;
 struct http_fields;

@@ -19,7 +19,7 @@
 #include "service/list_query.h"
 #include "service/params.h"
 #include "service/route.h"
-#include "service/url.h"
+#include "wire/url.h"
 #include "wire/http.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);

@@ -17,7 +17,7 @@
 #include "service/cursor.h"
 #include "service/list_query.h"
 #include "service/params.h"
-#include "service/url.h"
+#include "wire/url.h"
 #include "service/web.h"
 #include "store/store.h"
 

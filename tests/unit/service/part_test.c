@@ -12,7 +12,7 @@
 #include "service/cursor.h"
 #include "service/params.h"
 #include "service/status.h"
-#include "service/url.h"
+#include "wire/url.h"
 
 START_TEST(status_of_each_outcome)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/url.h"
+#include "wire/url.h"
 
 #include <errno.h>
 #include <stdbool.h>
