@@ -8,3 +8,7 @@ tests_fuzz_h2_fuzz_SOURCES = tests/fuzz/h2_fuzz.c tests/fuzz/http_owner.c \
 	tests/fuzz/http_owner.h $(FUZZ_MAIN)
 tests_fuzz_h2_fuzz_LDADD = $(FUZZ_HTTP_LIBS)
 tests_fuzz_h2_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+FUZZ_TARGETS += tests/fuzz/multipart_fuzz
+tests_fuzz_multipart_fuzz_SOURCES = tests/fuzz/multipart_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_multipart_fuzz_LDADD = libwire.a libbase.a
+tests_fuzz_multipart_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

@@ -81,3 +81,5 @@ void h2_flood_tests(Suite *s);
 void pair_tests(Suite *s);
 void reentry_tests(Suite *s);
 void sweep_tests(Suite *s);
+void multipart_tests(Suite *s);
+void select_tests(Suite *s);

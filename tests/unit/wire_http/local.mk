@@ -9,8 +9,10 @@ tests_unit_wire_http_wire_http_test_SOURCES = \
 	tests/unit/wire_http/h2_session_test.c \
 	tests/unit/wire_http/harness.c \
 	tests/unit/wire_http/harness.h \
+	tests/unit/wire_http/multipart_test.c \
 	tests/unit/wire_http/pair_test.c \
 	tests/unit/wire_http/reentry_test.c \
+	tests/unit/wire_http/select_test.c \
 	tests/unit/wire_http/sweep_test.c \
 	tests/unit/wire_http/wire_http_test.c \
 	tests/lib/test.h

@@ -11,6 +11,8 @@ static Suite *wire_http_suite(void)
 	pair_tests(s);
 	reentry_tests(s);
 	sweep_tests(s);
+	multipart_tests(s);
+	select_tests(s);
 	return s;
 }
 
