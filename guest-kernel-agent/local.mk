@@ -29,7 +29,8 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/system/ready.c guest-kernel-agent/system/ready.h \
 	guest-kernel-agent/system/reaper.c guest-kernel-agent/system/reaper.h \
 	guest-kernel-agent/system/reply.c guest-kernel-agent/system/reply.h \
-	guest-kernel-agent/system/request.c guest-kernel-agent/system/request.h
+	guest-kernel-agent/system/request.c guest-kernel-agent/system/request.h \
+	guest-kernel-agent/system/user_select.c guest-kernel-agent/system/user_select.h
 
 AGENT_LIBS = librpc.a libwire.a libio.a libloop.a libbase.a libproto.a $(EVENT_LIBS) \
 	$(NGHTTP2_LIBS) $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(HTTP_PARSER_LIBS) $(CRYPTO_LIBS)
@@ -43,5 +44,6 @@ if AGENT_STATIC
 sandglass_agent_LDFLAGS += -static
 endif
 
+include guest-kernel-agent/files/local.mk
 include guest-kernel-agent/jupyter/local.mk
 include guest-kernel-agent/python/local.mk

@@ -25,6 +25,7 @@
 #include "guest-kernel-agent/code/execution.h"
 #include "guest-kernel-agent/code/interpreter.h"
 #include "guest-kernel-agent/envd/envd.h"
+#include "guest-kernel-agent/files/as_user.h"
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/ports/gateway.h"
 #include "guest-kernel-agent/ports/ports.h"
@@ -40,7 +41,8 @@
 #define DATA_FD 4
 #define OOM_SCORE "-900" /* others go first when memory runs out */
 #define DESCRIPTORS 65536
-#define DRAIN_MS 3000 /* for requests that run when we are told to stop */
+#define FILE_THREADS 8 /* calls on files that run at once */
+#define DRAIN_MS 3000  /* for requests that run when we are told to stop */
 
 struct options {
 	int control_fd, data_fd;
@@ -62,6 +64,7 @@ struct agent {
 	struct contexts *contexts;
 	struct executions *executions;
 	struct interpreter *interpreter;
+	struct as_user *as_user;
 	struct envd *envd;
 	struct ports *ports;
 	struct control *control;
@@ -193,6 +196,7 @@ static void agent_fini(struct agent *a)
 	http_server_free(a->control_server);
 	ports_free(a->ports);
 	envd_free(a->envd);
+	as_user_free(a->as_user);
 	interpreter_free(a->interpreter);
 	contexts_free(a->contexts);
 	executions_free(a->executions);
@@ -245,10 +249,11 @@ static int make_parts(struct agent *a, const struct options *o)
 		.notices = &a->notices,
 		.mark_dir = a->dirs.marks,
 		.python_dir = a->dirs.python };
+	a->as_user = as_user_new(a->loop, FILE_THREADS);
 	a->envd = envd_new(a->loop, a->identity, a->metrics);
 	a->ports = ports_new(a->loop, a->identity);
 	a->control = control_new(&cc);
-	if (!a->envd || !a->ports || !a->control)
+	if (!a->as_user || !a->envd || !a->ports || !a->control)
 		return -ENOMEM;
 	a->gateway = (struct gateway){ .identity = a->identity,
 		.envd = a->envd,

@@ -7,13 +7,15 @@ tests_unit_agent_agent_test_SOURCES = \
 	tests/unit/agent/agent_tests.h \
 	tests/unit/agent/economy_test.c \
 	tests/unit/agent/execution_test.c \
+	tests/unit/agent/files_test.c \
 	tests/unit/agent/identity_test.c \
 	tests/unit/agent/journal_test.c \
 	tests/unit/agent/ndjson_test.c \
 	tests/unit/agent/reaper_test.c \
 	tests/lib/fake_contexts.c \
 	tests/lib/fake_contexts.h \
-	tests/lib/test.h
+	tests/lib/test.h \
+	tests/lib/tmpdir.h
 tests_unit_agent_agent_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
 tests_unit_agent_agent_test_LDADD = $(AGENT_TEST_LIBS) $(CHECK_LIBS)
 $(tests_unit_agent_agent_test_OBJECTS): $(PROTO_H)
