@@ -9,13 +9,13 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/code/execute_http.c guest-kernel-agent/code/execute_http.h \
 	guest-kernel-agent/code/execute_rpc.c guest-kernel-agent/code/execute_rpc.h \
 	guest-kernel-agent/code/execution.c guest-kernel-agent/code/execution.h \
-	guest-kernel-agent/code/follower.c guest-kernel-agent/code/follower.h \
 	guest-kernel-agent/code/interpreter.c guest-kernel-agent/code/interpreter.h \
 	guest-kernel-agent/code/json_escape.c guest-kernel-agent/code/json_escape.h \
 	guest-kernel-agent/code/ndjson.c guest-kernel-agent/code/ndjson.h \
 	guest-kernel-agent/code/warmup.c guest-kernel-agent/code/warmup.h \
 	guest-kernel-agent/envd/envd.c guest-kernel-agent/envd/envd.h \
 	guest-kernel-agent/journal/economy.c guest-kernel-agent/journal/economy.h \
+	guest-kernel-agent/journal/follower.c guest-kernel-agent/journal/follower.h \
 	guest-kernel-agent/journal/journal.c guest-kernel-agent/journal/journal.h \
 	guest-kernel-agent/journal/spill.c guest-kernel-agent/journal/spill.h \
 	guest-kernel-agent/ports/closed_page.c guest-kernel-agent/ports/closed_page.h \

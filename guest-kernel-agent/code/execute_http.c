@@ -24,9 +24,9 @@
 #include "guest-kernel-agent/code/cell.h"
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/execution.h"
-#include "guest-kernel-agent/code/follower.h"
 #include "guest-kernel-agent/code/interpreter.h"
 #include "guest-kernel-agent/code/ndjson.h"
+#include "guest-kernel-agent/journal/follower.h"
 #include "guest-kernel-agent/system/reply.h"
 #include "loop/loop.h"
 #include "rpc/http_server.h"
@@ -44,6 +44,7 @@ struct execute {
 	bool head_sent;
 	struct cell cell;
 	struct loop_timer head_timer;
+	struct execution *execution; /* a reference, while following */
 	struct follower follower;
 	struct ndjson lines;
 	struct buf out;
@@ -53,6 +54,7 @@ static void execute_free(struct execute *e)
 {
 	loop_timer_fini(&e->head_timer);
 	follower_fini(&e->follower);
+	execution_unref(e->execution);
 	cell_fini(&e->cell);
 	buf_fini(&e->out);
 	mem_free(e);
@@ -121,10 +123,13 @@ static bool is_ready(void *arg)
 	return http_stream_queued(e->st) + buf_len(&e->out) < LIMIT_STREAM_QUEUE;
 }
 
-static int on_event(struct event *ev, void *arg)
+static int on_record(const struct journal_record *rec, void *arg)
 {
 	struct execute *e = arg;
-	int r = ndjson_add_event(&e->lines, &e->out, ev);
+	struct event ev;
+	int r = event_decode(rec, &ev);
+	if (r == 0)
+		r = ndjson_add_event(&e->lines, &e->out, &ev);
 	return r == 0 && buf_len(&e->out) >= WRITE_BYTES ? flush_lines(e) : r;
 }
 
@@ -147,7 +152,7 @@ static void on_follow_end(int err, void *arg)
 
 static const struct follower_ops follow_ops = {
 	.is_ready = is_ready,
-	.on_event = on_event,
+	.on_record = on_record,
 	.on_batch = on_batch,
 	.on_silence = on_silence,
 	.on_end = on_follow_end,
@@ -164,15 +169,16 @@ static void run_in(struct execute *e, struct context *c)
 		return;
 	}
 	e->state = STATE_FOLLOWING;
+	e->execution = x;
 	loop_timer_cancel(&e->head_timer);
 	r = send_head(e);
 	if (r == 0)
-		r = follower_init(&e->follower, e->ip->loop, x, 1, &follow_ops, e);
+		r = follower_init(&e->follower, e->ip->loop, execution_journal(x), 1,
+		    FOLLOWER_SILENCE_MS, &follow_ops, e);
 	if (r < 0) {
 		execution_abandon(x);
 		finish(e, r);
 	}
-	execution_unref(x);
 }
 
 /* ---- the client's side ---- */
@@ -192,7 +198,7 @@ static void on_close(struct http_stream *st, int err, void *user)
 	if (e->state == STATE_PREPARING)
 		return; /* on_context() frees */
 	if (e->state == STATE_FOLLOWING && e->follower.live)
-		execution_abandon(e->follower.execution);
+		execution_abandon(e->execution);
 	execute_free(e);
 }
 

@@ -15,8 +15,8 @@
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/event_proto.h"
 #include "guest-kernel-agent/code/execution.h"
-#include "guest-kernel-agent/code/follower.h"
 #include "guest-kernel-agent/code/interpreter.h"
+#include "guest-kernel-agent/journal/follower.h"
 #include "rpc/call.h"
 #include "sandglass/v1/code_interpreter.pb-c.h"
 
@@ -26,12 +26,14 @@ struct watch {
 	struct cell cell;  /* Execute, until it begins */
 	bool preparing;	   /* on_context() is to come */
 	bool is_execute, interrupt_on_disconnect;
+	struct execution *execution; /* a reference, while following */
 	struct follower follower;
 };
 
 static void watch_free(struct watch *w)
 {
 	follower_fini(&w->follower);
+	execution_unref(w->execution);
 	cell_fini(&w->cell);
 	mem_free(w);
 }
@@ -57,10 +59,12 @@ static bool is_ready(void *arg)
 	return call_is_ready(w->call);
 }
 
-static int on_event(struct event *ev, void *arg)
+static int on_record(const struct journal_record *rec, void *arg)
 {
 	struct watch *w = arg;
-	return event_proto_send(w->call, ev);
+	struct event ev;
+	int r = event_decode(rec, &ev);
+	return r < 0 ? r : event_proto_send(w->call, &ev);
 }
 
 static int on_silence(void *arg)
@@ -81,7 +85,7 @@ static void on_follow_end(int err, void *arg)
 
 static const struct follower_ops follow_ops = {
 	.is_ready = is_ready,
-	.on_event = on_event,
+	.on_record = on_record,
 	.on_silence = on_silence,
 	.on_end = on_follow_end,
 };
@@ -89,8 +93,10 @@ static const struct follower_ops follow_ops = {
 static void follow(struct watch *w, struct execution *x, uint64_t from)
 {
 	int r = call_send_head(w->call);
+	w->execution = execution_ref(x);
 	if (r == 0)
-		r = follower_init(&w->follower, w->ip->loop, x, from, &follow_ops, w);
+		r = follower_init(&w->follower, w->ip->loop, execution_journal(x), from,
+		    FOLLOWER_SILENCE_MS, &follow_ops, w);
 	if (r == -ERANGE)
 		call_finish(w->call, RPC_OUT_OF_RANGE,
 		    "from_seq: this execution's journal holds %llu to %llu",
@@ -112,7 +118,7 @@ void execute_rpc_on_done(struct call *c, int err)
 	struct watch *w = call_user(c);
 	if (!w)
 		return;
-	struct execution *x = w->follower.execution;
+	struct execution *x = w->follower.live ? w->execution : NULL;
 	w->call = NULL;
 	if (w->preparing)
 		return; /* on_context() frees */

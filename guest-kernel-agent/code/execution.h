@@ -2,10 +2,10 @@
 #pragma once
 /*
  * Executions: a cell given to a context, and the journal that takes what it emits. Anybody may
- * follow it through a reader of the journal (follower.h). Executions of the native API are kept
- * after their end, the newest EXECUTIONS_KEPT of them for an hour and within a bound of bytes, so
- * that a client that lost its connection can attach again; those of the stock HTTP API live as long
- * as their request.
+ * follow it through a reader of the journal (journal/follower.h). Executions of the native API are
+ * kept after their end, the newest EXECUTIONS_KEPT of them for an hour and within a bound of bytes,
+ * so that a client that lost its connection can attach again; those of the stock HTTP API live as
+ * long as their request.
  *
  * Output against a full journal: while somebody reads, the kernel waits; when nobody does, the cell
  * is interrupted and what it still writes is dropped, which its end says (EXEC_OUTPUT_LIMIT).

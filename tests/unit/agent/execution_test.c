@@ -9,9 +9,9 @@
 #include "base/str.h"
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/execution.h"
-#include "guest-kernel-agent/code/follower.h"
 #include "guest-kernel-agent/code/warmup.h"
 #include "guest-kernel-agent/jupyter/context.h"
+#include "guest-kernel-agent/journal/follower.h"
 #include "guest-kernel-agent/journal/journal.h"
 #include "guest-kernel-agent/system/notices.h"
 #include "lib/fake_contexts.h"
@@ -88,19 +88,21 @@ static bool is_ready(void *arg)
 	return ((struct client *)arg)->appetite > 0;
 }
 
-static int on_event(struct event *ev, void *arg)
+static int on_record(const struct journal_record *rec, void *arg)
 {
 	static const char letters[] = "?sbooreE";
 	struct client *c = arg;
 	size_t n = strlen(c->seen);
-	ck_assert_uint_eq(ev->seq, c->next++);
+	struct event ev;
+	ck_assert_int_eq(event_decode(rec, &ev), 0);
+	ck_assert_uint_eq(ev.seq, c->next++);
 	c->appetite--;
-	if (ev->type == EVENT_STDOUT)
-		c->bytes += ev->output.n;
-	if (ev->type == EVENT_END)
-		c->how = ev->end.how;
+	if (ev.type == EVENT_STDOUT)
+		c->bytes += ev.output.n;
+	if (ev.type == EVENT_END)
+		c->how = ev.end.how;
 	if (n + 1 < sizeof(c->seen))
-		c->seen[n] = letters[ev->type];
+		c->seen[n] = letters[ev.type];
 	return 0;
 }
 
@@ -117,14 +119,15 @@ static void on_end(int err, void *arg)
 }
 
 static const struct follower_ops ops = {
-	.is_ready = is_ready, .on_event = on_event, .on_silence = on_silence, .on_end = on_end
+	.is_ready = is_ready, .on_record = on_record, .on_silence = on_silence, .on_end = on_end
 };
 
 static int client_start(
     struct fixture *f, struct client *c, struct execution *x, uint64_t from, size_t appetite)
 {
 	*c = (struct client){ .next = from, .appetite = appetite };
-	return follower_init(&c->follower, f->loop, x, from, &ops, c);
+	return follower_init(
+	    &c->follower, f->loop, execution_journal(x), from, FOLLOWER_SILENCE_MS, &ops, c);
 }
 
 static struct execution *start(struct fixture *f, const char *code, bool keep)

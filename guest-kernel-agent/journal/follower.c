@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guest-kernel-agent/code/follower.h"
-
-#include "guest-kernel-agent/code/event.h"
-#include "guest-kernel-agent/code/execution.h"
+#include "guest-kernel-agent/journal/follower.h"
 
 static void follower_end(struct follower *f, int err)
 {
@@ -12,20 +9,17 @@ static void follower_end(struct follower *f, int err)
 	on_end(err, arg);
 }
 
-/* Hand out events until the client has enough: 0, 1 after the end event, or -errno. */
+/* Hand out records until the client has enough: 0, 1 at the end of the journal, or -errno. */
 static int pull_batch(struct follower *f)
 {
 	struct journal_record rec;
-	struct event ev;
 	while (f->ops->is_ready(f->arg)) {
 		int r = journal_read(&f->reader, &rec);
 		if (r == JOURNAL_CLOSED)
 			return 1;
 		if (r != JOURNAL_RECORD)
 			return r;
-		r = event_decode(&rec, &ev);
-		if (r == 0)
-			r = f->ops->on_event(&ev, f->arg);
+		r = f->ops->on_record(&rec, f->arg);
 		if (r < 0)
 			return r;
 	}
@@ -46,7 +40,7 @@ static void on_pull(struct loop_defer *d, void *arg)
 		return;
 	}
 	if (f->reader.next != before || f->reader.step)
-		loop_timer_set(&f->silence, FOLLOWER_SILENCE_MS);
+		loop_timer_set(&f->silence, f->silence_ms);
 }
 
 static void on_silence(struct loop_timer *t, void *arg)
@@ -57,7 +51,7 @@ static void on_silence(struct loop_timer *t, void *arg)
 	if (r < 0)
 		follower_end(f, r);
 	else
-		loop_timer_set(&f->silence, FOLLOWER_SILENCE_MS);
+		loop_timer_set(&f->silence, f->silence_ms);
 }
 
 static void on_more(void *arg)
@@ -66,18 +60,17 @@ static void on_more(void *arg)
 	loop_defer_set(&f->pull);
 }
 
-int follower_init(struct follower *f, struct loop *l, struct execution *x, uint64_t from,
-    const struct follower_ops *ops, void *arg)
+int follower_init(struct follower *f, struct loop *l, struct journal *j, uint64_t from,
+    unsigned silence_ms, const struct follower_ops *ops, void *arg)
 {
-	*f = (struct follower){ .ops = ops, .arg = arg };
-	int r = journal_reader_init(&f->reader, execution_journal(x), from, on_more, f);
+	*f = (struct follower){ .ops = ops, .arg = arg, .silence_ms = silence_ms };
+	int r = journal_reader_init(&f->reader, j, from, on_more, f);
 	if (r < 0)
 		return r;
-	f->execution = execution_ref(x);
 	f->live = true;
 	loop_defer_init(&f->pull, l, on_pull, f);
 	loop_timer_init(&f->silence, l, on_silence, f);
-	loop_timer_set(&f->silence, FOLLOWER_SILENCE_MS);
+	loop_timer_set(&f->silence, f->silence_ms);
 	loop_defer_set(&f->pull);
 	return 0;
 }
@@ -90,7 +83,6 @@ void follower_fini(struct follower *f)
 	journal_reader_fini(&f->reader);
 	loop_defer_fini(&f->pull);
 	loop_timer_fini(&f->silence);
-	f->execution = execution_unref(f->execution);
 }
 
 void follower_resume(struct follower *f)
