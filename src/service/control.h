@@ -6,6 +6,7 @@
 
 #include "service/auth.h"
 
+struct detail_cache;
 struct loop;
 struct sandbox;
 struct sandboxes;
@@ -16,6 +17,7 @@ struct control {
 	struct sandboxes *sandboxes;
 	const struct templates *templates;
 	struct auth *auth;
+	struct detail_cache *details;
 	const char *driver; /* name for people, in refusals */
 };
 

@@ -5,6 +5,7 @@ libservice_a_SOURCES = \
 	src/service/cors.c src/service/cors.h \
 	src/service/create_body.c src/service/create_body.h \
 	src/service/cursor.c src/service/cursor.h \
+	src/service/detail_cache.c src/service/detail_cache.h \
 	src/service/gateway.c src/service/gateway.h \
 	src/service/gateway_answer.c src/service/gateway_answer.h \
 	src/service/list_query.c src/service/list_query.h \

@@ -53,6 +53,12 @@ void reply_send(struct http_stream *st, int status, const struct http_fields *ex
 		http_stream_reset(st, HTTP_RESET_INTERNAL);
 }
 
+void reply_json_text(
+    struct http_stream *st, int status, const struct http_fields *extra, const char *text, size_t n)
+{
+	reply_send(st, status, extra, "application/json; charset=utf-8", text, n);
+}
+
 void reply_json(
     struct http_stream *st, int status, const struct http_fields *extra, json_t *v_consume)
 {
@@ -61,8 +67,7 @@ void reply_json(
 	if (!v || json_write(&b, v, false) < 0)
 		http_stream_reset(st, HTTP_RESET_INTERNAL);
 	else
-		reply_send(st, status, extra, "application/json; charset=utf-8", buf_data(&b),
-		    buf_len(&b));
+		reply_json_text(st, status, extra, (char *)buf_data(&b), buf_len(&b));
 }
 
 /* Texts quote what peers sent, perhaps cut inside a character; JSON takes UTF-8 only. */

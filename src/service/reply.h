@@ -15,6 +15,9 @@ struct http_stream;
 /* extra may be NULL; without a content type there is no body. */
 void reply_send(struct http_stream *st, int status, const struct http_fields *extra,
     const char *content_type, const void *p, size_t n);
+/* JSON that is text already. */
+void reply_json_text(struct http_stream *st, int status, const struct http_fields *extra,
+    const char *text, size_t n);
 /* v NULL stands for an allocation that failed. */
 void reply_json(
     struct http_stream *st, int status, const struct http_fields *extra, json_t *v_consume);

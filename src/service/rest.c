@@ -68,6 +68,15 @@ void rest_json(struct rest_req *r, int status, json_t *v_consume)
 	rest_json_with(r, status, NULL, v_consume);
 }
 
+void rest_json_text(struct rest_req *r, int status, const char *text, size_t n)
+{
+	struct http_stream *st = take_answer(r);
+	if (st && text)
+		reply_json_text(st, status, NULL, text, n);
+	else if (st)
+		http_stream_reset(st, HTTP_RESET_INTERNAL);
+}
+
 void rest_empty(struct rest_req *r)
 {
 	struct http_stream *st = take_answer(r);

@@ -57,6 +57,8 @@ struct rest_req *rest_unref(struct rest_req *r);
 
 /* ---- answers, at most one a request ---- */
 void rest_json(struct rest_req *r, int status, json_t *v_consume);
+/* The same from text; NULL as memory was out. */
+void rest_json_text(struct rest_req *r, int status, const char *text, size_t n);
 void rest_json_with(struct rest_req *r, int status, const struct http_fields *f, json_t *v_consume);
 void rest_empty(struct rest_req *r); /* 204 */
 void rest_error(struct rest_req *r, int status, const char *fmt, ...)

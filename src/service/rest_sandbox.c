@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "sandbox/sandbox.h"
+#include "service/detail_cache.h"
 #include "service/rest.h"
 #include "service/sandbox_json.h"
 
@@ -15,7 +16,9 @@
 
 void rest_get(struct rest_req *r)
 {
-	rest_json(r, 200, sandbox_json_detail(r->sb));
+	size_t n = 0;
+	const char *text = detail_cache_get(r->ctl->details, r->sb, &n);
+	rest_json_text(r, 200, text, n);
 }
 
 static void on_killed(const struct err *err, void *arg)

@@ -10,6 +10,7 @@
 #include "rpc/call.h"
 #include "service/control.h"
 #include "service/cors.h"
+#include "service/detail_cache.h"
 #include "service/gateway.h"
 #include "service/reply.h"
 #include "service/rest.h"
@@ -58,7 +59,10 @@ static int make_parts(struct service *s, const struct service_conf *c, struct er
 		.sandboxes = c->sandboxes,
 		.templates = c->templates,
 		.auth = c->auth,
+		.details = detail_cache_new(c->sandboxes),
 		.driver = s->driver };
+	if (!s->ctl.details)
+		return -ENOMEM;
 	gc.names = (struct route_names){ .domain = s->domain, .api_hosts = c->api_hosts };
 	s->gateway = gateway_new(&gc);
 	if (!s->gateway)
@@ -91,6 +95,7 @@ struct service *service_free(struct service *s)
 	(void)rpc_router_free(s->router);
 	(void)sandbox_service_free(s->sandbox_service);
 	(void)gateway_free(s->gateway);
+	(void)detail_cache_free(s->ctl.details);
 	(void)web_free(s->web);
 	(void)mem_free(s->domain);
 	(void)mem_free(s->driver);

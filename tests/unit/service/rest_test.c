@@ -248,6 +248,32 @@ START_TEST(timeouts_move_the_end)
 }
 END_TEST
 
+static void expect_shown_end(const struct sandbox *sb)
+{
+	char end[CLOCK_RFC3339_MAX], want[CLOCK_RFC3339_MAX + 16];
+	struct sandbox_view v;
+	sandbox_view(sb, &v);
+	(void)snprintf(want, sizeof(want), "\"endAt\":\"%s\"", clock_rfc3339(v.end_at_ns, end));
+	ck_assert_ptr_nonnull(strstr(buf_cstr(&call("GET", "/sandboxes/iabc", NULL)->body), want));
+}
+
+/* Its text is kept between requests. */
+START_TEST(get_follows_changes)
+{
+	static const char *const metadata[] = { "k", "later", NULL };
+	struct sandbox *sb = own("iabc");
+	expect_shown_end(sb);
+	expect_shown_end(sb);
+	expect_reply(call("POST", "/sandboxes/iabc/timeout", "{\"timeout\":100}"), 204, "");
+	expect_shown_end(sb);
+	expect_reply(call("DELETE", "/sandboxes/iabc", NULL), 204, "");
+	expect_reply(call("GET", "/sandboxes/iabc", NULL), 404, NOT_FOUND("iabc"));
+	sb = fake_sandbox_add(w.sandboxes, TEAM_A, "iabc", 1700000000123000000, metadata);
+	ck_assert_ptr_nonnull(
+	    strstr(buf_cstr(&call("GET", "/sandboxes/iabc", NULL)->body), "later"));
+}
+END_TEST
+
 START_TEST(timeouts_are_checked)
 {
 	(void)own("iabc");
@@ -446,6 +472,7 @@ void add_rest_tests(Suite *s)
 	tcase_add_test(tc, a_client_that_leaves_gets_no_sandbox);
 	tcase_add_test(tc, large_bodies_are_refused);
 	tcase_add_test(tc, get_shows_all);
+	tcase_add_test(tc, get_follows_changes);
 	tcase_add_loop_test(
 	    tc, unknown_and_foreign_ones_are_404, 0, sizeof(on_sandbox) / sizeof(on_sandbox[0]));
 	tcase_add_test(tc, ids_are_checked);
