@@ -128,10 +128,27 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+/* As with a /var of its own. */
+START_TEST(state_may_be_on_another_file_system)
+{
+	struct rig r;
+	struct rig_box b;
+	rig_open_tmpfs(&r);
+	ck_assert_int_eq(rig_create(&r, &b, "ielse", NULL), 0);
+	ck_assert_str_eq(rig_out(&r, &b,
+			     "head -c 5 /etc/debian_version >/tmp/v && test -s /tmp/v "
+			     "&& echo there"),
+	    "there\n");
+	ck_assert_int_eq(rig_destroy(&r, &b), 0);
+	rig_close(&r);
+}
+END_TEST
+
 void add_lifecycle_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "lifecycle", 120);
 	tcase_add_test(tc, creates_runs_destroys);
 	tcase_add_test(tc, fifty_leave_nothing);
 	tcase_add_test(tc, many_at_once);
+	tcase_add_test(tc, state_may_be_on_another_file_system);
 }

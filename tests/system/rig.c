@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -438,15 +439,16 @@ void rig_take_ledger(const struct rig *r, struct rig_ledger *ret)
 
 /* ---- life ---- */
 
-static void open_rig(struct rig *r, bool faults, bool network)
+static void open_rig(struct rig *r, bool faults)
 {
 	struct answer a = { 0 };
 	char path[128];
-	*r = (struct rig){ .network = network };
 	id_random_text(r->instance, sizeof(r->instance) - 1);
 	(void)snprintf(r->group, sizeof(r->group), "sandglass-%s", r->instance);
 	(void)str_copy(r->dir, sizeof(r->dir), "/tmp/sandglass-system.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(r->dir));
+	if (r->own_fs)
+		ck_assert_int_eq(mount("tmpfs", r->dir, "tmpfs", 0, "size=512m,mode=0755"), 0);
 	(void)snprintf(path, sizeof(path), "%s/state", r->dir);
 	ck_assert_int_eq(path_mkdir_p(path, 0755), 0);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -465,12 +467,20 @@ static void open_rig(struct rig *r, bool faults, bool network)
 
 void rig_open(struct rig *r, bool faults)
 {
-	open_rig(r, faults, false);
+	*r = (struct rig){ 0 };
+	open_rig(r, faults);
 }
 
 void rig_open_network(struct rig *r)
 {
-	open_rig(r, false, true);
+	*r = (struct rig){ .network = true };
+	open_rig(r, false);
+}
+
+void rig_open_tmpfs(struct rig *r)
+{
+	*r = (struct rig){ .own_fs = true };
+	open_rig(r, false);
 }
 
 static void remove_network(const struct rig *r)
@@ -488,7 +498,7 @@ void rig_close(struct rig *r)
 	struct cgroup_tree t;
 	rig_take_ledger(r, &left);
 	ck_assert_uint_eq(rig_count(r), 0);
-	ck_assert_uint_eq(left.mounts, 0);
+	ck_assert_uint_eq(left.mounts, r->own_fs);
 	ck_assert_uint_eq(left.loops, 0);
 	ck_assert_uint_eq(left.cgroups, 0);
 	ck_assert_uint_eq(left.files, 0);
@@ -507,5 +517,7 @@ void rig_close(struct rig *r)
 		ck_assert_int_eq(cgroup_tree_remove(&t), 0);
 		cgroup_tree_close(&t);
 	}
+	if (r->own_fs)
+		ck_assert_int_eq(umount(r->dir), 0);
 	ck_assert_int_eq(path_remove_tree(r->dir), 0);
 }
