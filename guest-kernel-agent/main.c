@@ -26,6 +26,7 @@
 #include "guest-kernel-agent/code/interpreter.h"
 #include "guest-kernel-agent/envd/envd.h"
 #include "guest-kernel-agent/files/as_user.h"
+#include "guest-kernel-agent/files/filesystem.h"
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/ports/gateway.h"
 #include "guest-kernel-agent/ports/ports.h"
@@ -65,6 +66,7 @@ struct agent {
 	struct executions *executions;
 	struct interpreter *interpreter;
 	struct as_user *as_user;
+	struct filesystem *filesystem;
 	struct envd *envd;
 	struct ports *ports;
 	struct control *control;
@@ -197,6 +199,7 @@ static void agent_fini(struct agent *a)
 	ports_free(a->ports);
 	envd_free(a->envd);
 	as_user_free(a->as_user);
+	filesystem_free(a->filesystem);
 	interpreter_free(a->interpreter);
 	contexts_free(a->contexts);
 	executions_free(a->executions);
@@ -220,6 +223,18 @@ static int make_code_parts(struct agent *a)
 		return -ENOMEM;
 	a->interpreter = interpreter_new(a->loop, a->identity, a->contexts, a->executions);
 	return a->interpreter ? 0 : -ENOMEM;
+}
+
+static int make_file_parts(struct agent *a)
+{
+	a->as_user = as_user_new(a->loop, FILE_THREADS);
+	struct filesystem_conf c = {
+		.loop = a->loop, .identity = a->identity, .as_user = a->as_user
+	};
+	a->filesystem = a->as_user ? filesystem_new(&c) : NULL;
+	if (!a->filesystem)
+		return -ENOMEM;
+	return rpc_router_add(envd_router(a->envd), filesystem_service(a->filesystem));
 }
 
 static int make_dirs(struct dirs *d, const char *run_dir)
@@ -249,11 +264,10 @@ static int make_parts(struct agent *a, const struct options *o)
 		.notices = &a->notices,
 		.mark_dir = a->dirs.marks,
 		.python_dir = a->dirs.python };
-	a->as_user = as_user_new(a->loop, FILE_THREADS);
 	a->envd = envd_new(a->loop, a->identity, a->metrics);
 	a->ports = ports_new(a->loop, a->identity);
 	a->control = control_new(&cc);
-	if (!a->as_user || !a->envd || !a->ports || !a->control)
+	if (!a->envd || !a->ports || !a->control || make_file_parts(a) < 0)
 		return -ENOMEM;
 	a->gateway = (struct gateway){ .identity = a->identity,
 		.envd = a->envd,

@@ -1,5 +1,6 @@
 # C and descriptor set from the .proto files; everything generated stays in the build tree.
 PROTO_FILES = \
+	proto/filesystem/filesystem.proto \
 	proto/sandglass/v1/sandbox.proto \
 	proto/sandglass/v1/code_interpreter.proto \
 	proto/grpc/health/v1/health.proto \

@@ -70,11 +70,12 @@ static int remove_entry(int dirfd, const char *name, dev_t dev, unsigned depth)
 {
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
+	int why = -errno;
+	if (why != -EISDIR && why != -EPERM)
+		return why;
 	CLEAN_FD int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return errno == ENOTDIR ? why : -errno; /* EPERM may be said of either */
 	struct stat st;
 	if (fstat(fd, &st) < 0)
 		return -errno;

@@ -31,3 +31,5 @@ tests_unit_agent_agent_fake_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
 tests_unit_agent_agent_fake_LDADD = $(AGENT_TEST_LIBS)
 dist_check_SCRIPTS += tests/unit/agent/agent_process_test.py
 TESTS += tests/unit/agent/agent_process_test.py
+dist_check_SCRIPTS += tests/unit/agent/filesystem_process_test.py
+TESTS += tests/unit/agent/filesystem_process_test.py
