@@ -133,7 +133,7 @@ START_TEST(state_may_be_on_another_file_system)
 {
 	struct rig r;
 	struct rig_box b;
-	rig_open_tmpfs(&r);
+	rig_open_own_fs(&r);
 	ck_assert_int_eq(rig_create(&r, &b, "ielse", NULL), 0);
 	ck_assert_str_eq(rig_out(&r, &b,
 			     "head -c 5 /etc/debian_version >/tmp/v && test -s /tmp/v "

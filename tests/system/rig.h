@@ -41,8 +41,8 @@ struct rig {
 void rig_open(struct rig *r, bool faults);
 /* The real program, with a network for sandboxes. */
 void rig_open_network(struct rig *r);
-/* The real program, its state on a file system of another type than the host's files. */
-void rig_open_tmpfs(struct rig *r);
+/* The real program, its state on a file system of its own. */
+void rig_open_own_fs(struct rig *r);
 /* Everything is destroyed; asserts that nothing is left on the machine. */
 void rig_close(struct rig *r);
 void rig_stop_launcher(struct rig *r, int signo); /* and wait until the client noticed */
