@@ -39,6 +39,15 @@ static void wake_create(struct box *b, int r)
 	op_wake(&b->op, b->wait, r);
 }
 
+/* What an operator can do about it. */
+static const char *hint(const struct child_report *rep)
+{
+	if (rep->code == -EINVAL && str_eq(rep->step, "layers"))
+		return " (state_dir must be on a file system with id-mapped mounts, such as ext4, "
+		       "xfs or btrfs; tmpfs knows them since Linux 6.3)";
+	return "";
+}
+
 static void on_status(struct loop_io *io, unsigned events, void *arg)
 {
 	struct box *b = arg;
@@ -55,8 +64,8 @@ static void on_status(struct loop_io *io, unsigned events, void *arg)
 	(void)fd_close(nfds ? fd : -1);
 	if (n == sizeof(rep) && rep.kind == CHILD_FAILED) {
 		rep.step[sizeof(rep.step) - 1] = '\0';
-		wake_create(b, op_fail(&b->op, rep.code < 0 ? rep.code : -EIO, "%s: %s", rep.step,
-				   err_name(rep.code)));
+		wake_create(b, op_fail(&b->op, rep.code < 0 ? rep.code : -EIO, "%s: %s%s", rep.step,
+				   err_name(rep.code), hint(&rep)));
 		return;
 	}
 	/* The end of the socket: an exec closed it, or the child died, which its pidfd tells. */
