@@ -2,7 +2,8 @@
 /*
  * Execute begins an execution and follows it, Attach follows one. The execution belongs to neither:
  * when the call ends, however that is, it goes on, unless the client asked for an interrupt on
- * disconnect or the deadline of Execute ran out. While a default context is being made, its
+ * disconnect. The deadline of Execute is the cell's, too: a client that keeps one cancels its call
+ * at that moment, often before we see that it has come. While a default context is being made, its
  * callback keeps the call's object alive after the call is done (call is NULL then).
  */
 #include "guest-kernel-agent/code/execute_rpc.h"
@@ -123,7 +124,7 @@ void execute_rpc_on_done(struct call *c, int err)
 	if (w->preparing)
 		return; /* on_context() frees */
 	if (x && w->is_execute && err == -ETIMEDOUT)
-		(void)execution_interrupt(x, EXEC_DEADLINE);
+		(void)execution_interrupt(x, EXEC_DEADLINE); /* should its timer be later */
 	else if (x && err < 0 && w->interrupt_on_disconnect)
 		(void)execution_interrupt(x, EXEC_INTERRUPTED);
 	watch_free(w);
@@ -142,6 +143,8 @@ static void run_in(struct watch *w, struct context *c)
 		return;
 	}
 	cell_fini(&w->cell);
+	if (call_time_left(w->call) != UINT64_MAX)
+		execution_set_deadline(x, call_time_left(w->call));
 	follow(w, x, 1);
 	execution_unref(x);
 }

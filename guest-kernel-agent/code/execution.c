@@ -19,6 +19,7 @@
 /* A kernel's death may be noticed before the host told that memory was the reason. */
 #define OOM_NOTICE_WAIT_MS 150
 #define SWEEP_MS (60 * 1000)
+#define DEADLINE_MAX_MS (30 * 24 * 3600 * 1000ull) /* no sandbox lives longer */
 
 enum state {
 	STATE_RUNNING,	  /* queued or in the kernel; output goes to the journal */
@@ -47,7 +48,7 @@ struct execution {
 	struct exec *exec; /* NULL once it ended */
 	struct journal *journal;
 	struct loop_defer limit;
-	struct loop_timer oom_wait;
+	struct loop_timer oom_wait, deadline;
 	unsigned execution_count;
 	char *detail; /* what the kernel's death was told with, while DYING */
 	uint64_t ended_ms;
@@ -72,6 +73,7 @@ static void execution_free(struct execution *x)
 {
 	loop_defer_fini(&x->limit);
 	loop_timer_fini(&x->oom_wait);
+	loop_timer_fini(&x->deadline);
 	journal_free(x->journal);
 	mem_free(x->context_id);
 	mem_free(x->detail);
@@ -130,6 +132,7 @@ static void set_ended(struct execution *x, enum exec_end how, const char *detail
 	struct executions *xs = x->owner;
 	x->state = STATE_ENDED;
 	x->ended_ms = clock_mono_ms();
+	loop_timer_cancel(&x->deadline);
 	(void)event_add_end(x->journal, how, detail, x->execution_count);
 	journal_close(x->journal);
 	link_remove(&x->link);
@@ -236,6 +239,11 @@ static void on_limit(struct loop_defer *d, void *arg)
 		exec_interrupt(x->exec, EXEC_INTERRUPTED);
 }
 
+static void on_deadline(struct loop_timer *t, void *arg)
+{
+	(void)execution_interrupt(arg, EXEC_DEADLINE);
+}
+
 /* The context may be gone already while the end of its execution is still to be told. */
 static void on_room(void *arg)
 {
@@ -273,6 +281,7 @@ static struct execution *execution_new(struct executions *xs, const struct conte
 	link_init(&x->link);
 	loop_defer_init(&x->limit, xs->conf.loop, on_limit, x);
 	loop_timer_init(&x->oom_wait, xs->conf.loop, on_oom_wait, x);
+	loop_timer_init(&x->deadline, xs->conf.loop, on_deadline, x);
 	x->journal = journal_new(&jc);
 	x->context_id = mem_strdup(context_id(c));
 	if (!x->journal || !x->context_id) {
@@ -364,6 +373,12 @@ bool execution_interrupt(struct execution *x, enum exec_end how)
 		return false;
 	exec_interrupt(x->exec, how);
 	return true;
+}
+
+void execution_set_deadline(struct execution *x, uint64_t ms)
+{
+	if (x->exec)
+		loop_timer_set(&x->deadline, ms < DEADLINE_MAX_MS ? ms : DEADLINE_MAX_MS);
 }
 
 void execution_abandon(struct execution *x)

@@ -53,5 +53,7 @@ const char *execution_id(const struct execution *x);
 struct journal *execution_journal(const struct execution *x);
 /* False when it has ended already. how: EXEC_INTERRUPTED or EXEC_DEADLINE. */
 bool execution_interrupt(struct execution *x, enum exec_end how);
+/* Interrupt it with EXEC_DEADLINE unless it has ended by then, whoever follows it. */
+void execution_set_deadline(struct execution *x, uint64_t ms);
 /* Interrupt, and drop what it still writes: its only reader is gone. */
 void execution_abandon(struct execution *x);

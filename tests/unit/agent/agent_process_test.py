@@ -522,6 +522,14 @@ class NativeTest(AgentCase):
         _, r = self.open_stream("Attach", {"executionId": execution})
         self.assertEqual(self.rest_of(r)[0][-1]["end"]["status"], "END_STATUS_DEADLINE")
 
+    def test_deadline_of_a_stream_that_is_gone(self):
+        c, r = self.open_stream("Execute", {"code": "print 1\nhang"}, {"connect-timeout-ms": "500"})
+        execution = read_envelope(r)[1]["started"]["executionId"]
+        c.sock.close()
+        r.close()
+        _, r = self.open_stream("Attach", {"executionId": execution})
+        self.assertEqual(self.rest_of(r)[0][-1]["end"]["status"], "END_STATUS_DEADLINE")
+
     def test_heartbeat(self):
         _, r = self.open_stream("Execute", {"code": "sleep 5300"})
         events, _ = self.rest_of(r)
