@@ -16,7 +16,7 @@ PROTO_H = $(PROTO_C:.c=.h)
 
 EXTRA_DIST += $(PROTO_FILES)
 BUILT_SOURCES += $(PROTO_H) proto/descriptors.h
-CLEANFILES += $(PROTO_C) $(PROTO_H) proto/descriptors.h proto/descriptors.fds
+CLEANFILES += $(PROTO_C) $(PROTO_H) proto/descriptors.h proto/descriptors.fds $(PROTO_ALPHA)
 
 $(PROTO_FILES:.proto=.pb-c.c): %.pb-c.c: %.proto
 	@$(MKDIR_P) proto
@@ -29,10 +29,16 @@ $(PROTO_WELL_KNOWN_C):
 	    google/protobuf/$$(basename $@ .pb-c.c).proto
 $(PROTO_WELL_KNOWN_C:.c=.h): %.h: %.c
 	@:
-proto/descriptors.fds: $(PROTO_FILES)
+# Served under its older name, too, for which tools ask to be told the types.
+PROTO_ALPHA = proto/grpc/reflection/v1alpha/reflection.proto
+$(PROTO_ALPHA): proto/grpc/reflection/v1/reflection.proto
+	@$(MKDIR_P) $(@D)
+	$(AM_V_GEN)$(SED) 's/grpc\.reflection\.v1\b/grpc.reflection.v1alpha/' \
+	    $(top_srcdir)/proto/grpc/reflection/v1/reflection.proto > $@.tmp && mv $@.tmp $@
+proto/descriptors.fds: $(PROTO_FILES) $(PROTO_ALPHA)
 	@$(MKDIR_P) proto
-	$(AM_V_GEN)$(PROTOC) -I$(top_srcdir)/proto -I$(PROTO_INCLUDE) --include_imports \
-	    --descriptor_set_out=$@ $(PROTO_FILES:proto/%=$(top_srcdir)/proto/%)
+	$(AM_V_GEN)$(PROTOC) -I$(top_srcdir)/proto -Iproto -I$(PROTO_INCLUDE) --include_imports \
+	    --descriptor_set_out=$@ $(PROTO_FILES:proto/%=$(top_srcdir)/proto/%) $(PROTO_ALPHA)
 # static const unsigned char proto_descriptors[]: served by grpc.reflection
 proto/descriptors.h: proto/descriptors.fds
 	$(AM_V_GEN)(echo 'static const unsigned char proto_descriptors[] = {'; \
