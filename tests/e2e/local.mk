@@ -2,8 +2,11 @@ EXTRA_DIST += \
 	tests/e2e/browser/page.test.mjs \
 	tests/e2e/internet.py \
 	tests/e2e/js/code_interpreter.test.mjs \
+	tests/e2e/js/connect.test.mjs \
+	tests/e2e/js/grpc.test.mjs \
 	tests/e2e/js/helpers.mjs \
 	tests/e2e/js/lifecycle.test.mjs \
+	tests/e2e/js/rpc.mjs \
 	tests/e2e/package.json \
 	tests/e2e/py/conftest.py \
 	tests/e2e/py/grpc_helpers.py \
