@@ -33,7 +33,8 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/system/user_select.c guest-kernel-agent/system/user_select.h
 
 AGENT_LIBS = librpc.a libwire.a libio.a libloop.a libbase.a libproto.a $(EVENT_LIBS) \
-	$(NGHTTP2_LIBS) $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(HTTP_PARSER_LIBS) $(CRYPTO_LIBS)
+	$(NGHTTP2_LIBS) $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(HTTP_PARSER_LIBS) $(CRYPTO_LIBS) \
+	$(ZLIB_LIBS)
 $(libagent_a_OBJECTS): $(PROTO_H) proto/descriptors.h
 
 libexec_PROGRAMS += sandglass-agent

@@ -24,6 +24,7 @@
 #define OWN_GROUPS_MAX 64 /* supplementary groups that the agent itself may have */
 
 struct as_user {
+	struct loop *loop;
 	struct work *work;
 	unsigned n_lanes;
 	unsigned *queued; /* jobs in each lane */
@@ -149,16 +150,28 @@ struct as_user *as_user_new(struct loop *l, unsigned lanes)
 	struct as_user *p = mem_zalloc(sizeof(*p));
 	if (!p)
 		return NULL;
+	p->loop = l;
 	p->n_lanes = lanes;
 	p->queued = mem_calloc(lanes, sizeof(*p->queued));
 	p->work = p->queued ? work_new(l, lanes) : NULL;
 	return p->work ? p : as_user_free(p);
 }
 
+static bool is_busy(const struct as_user *p)
+{
+	for (unsigned i = 0; p->queued && i < p->n_lanes; i++)
+		if (p->queued[i] > 0)
+			return true;
+	return false;
+}
+
 struct as_user *as_user_free(struct as_user *p)
 {
 	if (!p)
 		return NULL;
+	/* A job that is done may be submitted again, to undo what it did. */
+	while (is_busy(p))
+		(void)loop_turn(p->loop, true);
 	work_free(p->work);
 	mem_free(p->queued);
 	return mem_free(p);

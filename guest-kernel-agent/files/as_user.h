@@ -35,7 +35,7 @@ struct as_user_job {
 void as_user_job_fini(struct as_user_job *job);
 
 struct as_user *as_user_new(struct loop *l, unsigned lanes);
-/* Runs what is queued, delivers every done(). */
+/* Turns the loop until no job is left, those that done() submits among them. */
 struct as_user *as_user_free(struct as_user *p);
 /* name, run and done are set. With neither a name nor a user the job runs with the agent's own
  * rights: for descriptors that are open already, never for a path. Jobs run in parallel and in no

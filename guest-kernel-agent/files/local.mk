@@ -8,3 +8,12 @@ libagent_a_SOURCES += \
 	guest-kernel-agent/files/filesystem.c guest-kernel-agent/files/filesystem.h \
 	guest-kernel-agent/files/filesystem_private.h \
 	guest-kernel-agent/files/tree.c guest-kernel-agent/files/tree.h
+
+# plain HTTP
+libagent_a_SOURCES += \
+	guest-kernel-agent/files/content_type.c guest-kernel-agent/files/content_type.h \
+	guest-kernel-agent/files/gzip.c guest-kernel-agent/files/gzip.h \
+	guest-kernel-agent/files/metadata_headers.c guest-kernel-agent/files/metadata_headers.h \
+	guest-kernel-agent/files/signature.c guest-kernel-agent/files/signature.h \
+	guest-kernel-agent/files/staged_file.c guest-kernel-agent/files/staged_file.h \
+	guest-kernel-agent/files/upload.c guest-kernel-agent/files/upload.h

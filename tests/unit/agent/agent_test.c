@@ -12,6 +12,7 @@ static Suite *agent_suite(void)
 	add_identity_tests(s);
 	add_execution_tests(s);
 	add_reaper_tests(s);
+	add_signature_tests(s);
 	add_files_tests(s);
 	return s;
 }

@@ -8,4 +8,5 @@ void add_ndjson_tests(Suite *s);
 void add_identity_tests(Suite *s);
 void add_execution_tests(Suite *s);
 void add_reaper_tests(Suite *s);
+void add_signature_tests(Suite *s);
 void add_files_tests(Suite *s);

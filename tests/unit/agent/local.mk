@@ -12,6 +12,7 @@ tests_unit_agent_agent_test_SOURCES = \
 	tests/unit/agent/journal_test.c \
 	tests/unit/agent/ndjson_test.c \
 	tests/unit/agent/reaper_test.c \
+	tests/unit/agent/signature_test.c \
 	tests/lib/fake_contexts.c \
 	tests/lib/fake_contexts.h \
 	tests/lib/test.h \

@@ -8,6 +8,7 @@
 #include "lib/test.h"
 #include "unit/wire_http/harness.h"
 #include "wire/http.h"
+#include "wire/http_accept.h"
 #include "wire/http_cond.h"
 #include "wire/http_date.h"
 #include "wire/http_range.h"
@@ -156,6 +157,38 @@ START_TEST(test_if_range)
 }
 END_TEST
 
+START_TEST(test_accept)
+{
+	static const struct {
+		const char *value;
+		bool gzip, identity;
+	} t[] = {
+		{ NULL, false, true },
+		{ "", false, true },
+		{ "gzip", true, true },
+		{ "br, GZIP;q=0.5 , deflate", true, true },
+		{ "x-gzip", true, true },
+		{ "gzip;q=0", false, true },
+		{ "gzip; q=0.000", false, true },
+		{ "gzip;q=0.001", true, true },
+		{ "*", true, true },
+		{ "*;q=0", false, false },
+		{ "gzip, *;q=0", true, false },
+		{ "identity, *;q=0", false, true },
+		{ "identity;q=0", false, false },
+		{ "gzipped", false, true },
+	};
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct http_fields f = { 0 };
+		if (t[i].value)
+			ck_assert_int_eq(http_fields_add(&f, "accept-encoding", t[i].value), 0);
+		struct http_accept a = http_accept_encoding(&f);
+		ck_assert_msg(a.gzip == t[i].gzip && a.identity == t[i].identity, "%s", t[i].value);
+		http_fields_fini(&f);
+	}
+}
+END_TEST
+
 void select_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "select", 10);
@@ -163,4 +196,5 @@ void select_tests(Suite *s)
 	tcase_add_test(tc, test_date);
 	tcase_add_test(tc, test_conditions);
 	tcase_add_test(tc, test_if_range);
+	tcase_add_test(tc, test_accept);
 }
