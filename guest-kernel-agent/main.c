@@ -27,6 +27,7 @@
 #include "guest-kernel-agent/envd/envd.h"
 #include "guest-kernel-agent/files/as_user.h"
 #include "guest-kernel-agent/files/filesystem.h"
+#include "guest-kernel-agent/files/files_http.h"
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/ports/gateway.h"
 #include "guest-kernel-agent/ports/ports.h"
@@ -67,6 +68,7 @@ struct agent {
 	struct interpreter *interpreter;
 	struct as_user *as_user;
 	struct filesystem *filesystem;
+	struct files_http files;
 	struct envd *envd;
 	struct ports *ports;
 	struct control *control;
@@ -234,7 +236,10 @@ static int make_file_parts(struct agent *a)
 	a->filesystem = a->as_user ? filesystem_new(&c) : NULL;
 	if (!a->filesystem)
 		return -ENOMEM;
-	return rpc_router_add(envd_router(a->envd), filesystem_service(a->filesystem));
+	a->files =
+	    (struct files_http){ .loop = a->loop, .identity = a->identity, .as_user = a->as_user };
+	int r = files_http_add(&a->files, a->envd);
+	return r < 0 ? r : rpc_router_add(envd_router(a->envd), filesystem_service(a->filesystem));
 }
 
 static int make_dirs(struct dirs *d, const char *run_dir)

@@ -11,9 +11,12 @@ libagent_a_SOURCES += \
 
 # plain HTTP
 libagent_a_SOURCES += \
+	guest-kernel-agent/files/compose_http.c guest-kernel-agent/files/download_http.c \
 	guest-kernel-agent/files/content_type.c guest-kernel-agent/files/content_type.h \
 	guest-kernel-agent/files/gzip.c guest-kernel-agent/files/gzip.h \
 	guest-kernel-agent/files/metadata_headers.c guest-kernel-agent/files/metadata_headers.h \
 	guest-kernel-agent/files/signature.c guest-kernel-agent/files/signature.h \
 	guest-kernel-agent/files/staged_file.c guest-kernel-agent/files/staged_file.h \
-	guest-kernel-agent/files/upload.c guest-kernel-agent/files/upload.h
+	guest-kernel-agent/files/upload.c guest-kernel-agent/files/upload.h \
+	guest-kernel-agent/files/files_http.c guest-kernel-agent/files/files_http.h \
+	guest-kernel-agent/files/upload_http.c
