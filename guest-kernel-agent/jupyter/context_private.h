@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "guest-kernel-agent/jupyter/context.h"
-#include "guest-kernel-agent/jupyter/oom.h"
+#include "guest-kernel-agent/system/oom.h"
 #include "guest-kernel-agent/system/users.h"
 #include "loop/loop.h"
 

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "guest-kernel-agent/jupyter/kernel_private.h"
 #include "guest-kernel-agent/jupyter/kernelspec.h"
-#include "guest-kernel-agent/jupyter/spawn.h"
+#include "guest-kernel-agent/system/spawn.h"
 
 #define START_LIMIT_MS 60000 /* also enough for emulated machines */
 #define PROBE_AGAIN_MS 20    /* until our subscription has reached the kernel */

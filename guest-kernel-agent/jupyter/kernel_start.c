@@ -23,12 +23,12 @@
 #include "base/str.h"
 #include "guest-kernel-agent/jupyter/kernel_private.h"
 #include "guest-kernel-agent/jupyter/kernelspec.h"
-#include "guest-kernel-agent/jupyter/spawn.h"
+#include "guest-kernel-agent/system/environ.h"
+#include "guest-kernel-agent/system/spawn.h"
 #include "guest-kernel-agent/system/users.h"
 
 #define DIR_NAME_LEN 12
 #define SOCKET_NAME "k" /* sockets are DIR/k-1 ... */
-#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Below the range that the kernel takes ports for outgoing connections from: a connect() to a port
  * that nobody listens on yet could otherwise meet itself. */
@@ -179,36 +179,17 @@ static void merge(json_t *into, const json_t *from)
 /* Lowest first: what every process of the user has, the kernelspec's, the sandbox's. */
 static json_t *environment(const struct kernel_config *config)
 {
-	const char *path = getenv("PATH");
-	const struct user *u = config->user;
-	json_t *env = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "PATH",
-	    path ? path : PATH_DEFAULT, "LANG", "C.UTF-8", "PYTHONUNBUFFERED", "1", "TERM", "dumb",
-	    "HOME", u->home, "USER", u->name, "LOGNAME", u->name, "SHELL", u->shell);
+	CLEAN_JSON json_t *more = json_pack("{s:s, s:s, s:s, s:s}", "LANG", "C.UTF-8",
+	    "PYTHONUNBUFFERED", "1", "TERM", "dumb", "SHELL", config->user->shell);
+	json_t *env = more ? environ_of_user(config->user) : NULL;
 
+	if (env)
+		merge(env, more);
 	if (env)
 		merge(env, config->spec->env);
 	if (env)
 		merge(env, config->env);
 	return env;
-}
-
-static char **environment_list(const struct kernel_config *config)
-{
-	CLEAN_JSON json_t *env = environment(config);
-	char **list = env ? mem_calloc(json_object_size(env) + 1, sizeof(*list)) : NULL;
-	const char *name;
-	json_t *value;
-	size_t n = 0;
-
-	if (!list)
-		return NULL;
-	json_object_foreach(env, name, value)
-	{
-		list[n] = mem_printf("%s=%s", name, json_string_value(value));
-		if (!list[n++])
-			return kernelspec_argv_free(list);
-	}
-	return list;
 }
 
 /* ---- the process ---- */
@@ -248,17 +229,24 @@ static int spawn_kernel(
 	read_end = fds[0];
 	write_end = fds[1];
 	char **argv = kernelspec_argv(config->spec, connection_file);
-	char **envp = environment_list(config);
+	CLEAN_JSON json_t *env = environment(config);
+	char **envp = env ? environ_list(env) : NULL;
 	struct spawn s = { .argv = (const char *const *)argv,
 		.envp = (const char *const *)envp,
 		.cwd = config->cwd,
 		.user = config->user,
-		.output = write_end };
+		.input = -1,
+		.output = write_end,
+		.error = write_end,
+		.oom_adj = "0",
+		.status = -1 };
 	r = argv && envp && fd_set_nonblock(read_end) == 0
-		? spawn_process(&s, &k->pid, ret_pidfd, reterr)
+		? spawn_check_program(&s, reterr)
 		: err_set(reterr, -ENOMEM, "no memory to start a kernel");
-	argv = kernelspec_argv_free(argv);
-	envp = kernelspec_argv_free(envp);
+	if (r == 0)
+		r = spawn_process(&s, &k->pid, ret_pidfd, reterr);
+	argv = environ_free(argv);
+	envp = environ_free(envp);
 	if (r == 0)
 		k->output = TAKE_FD(read_end);
 	return r;

@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "guest-kernel-agent/jupyter/language.h"
+#include "guest-kernel-agent/system/environ.h"
 
 #define SPEC_BYTES_MAX (64 * 1024)
 #define SPECS_MAX 64
@@ -152,7 +153,7 @@ int kernelspec_parse(const void *text, size_t n, const char *dir, const char *py
 void kernelspec_fini(struct kernelspec *s)
 {
 	s->language = mem_free(s->language);
-	s->argv = kernelspec_argv_free(s->argv);
+	s->argv = environ_free(s->argv);
 	json_decref(s->env);
 	s->env = NULL;
 }
@@ -167,16 +168,9 @@ char **kernelspec_argv(const struct kernelspec *s, const char *connection_file)
 	for (size_t i = 0; argv && i < n; i++) {
 		argv[i] = replace_all(s->argv[i], "{connection_file}", connection_file);
 		if (!argv[i])
-			return kernelspec_argv_free(argv);
+			return environ_free(argv);
 	}
 	return argv;
-}
-
-char **kernelspec_argv_free(char **argv)
-{
-	for (size_t i = 0; argv && argv[i]; i++)
-		mem_free(argv[i]);
-	return mem_free(argv);
 }
 
 /* ---- all files ---- */

@@ -38,7 +38,6 @@ const struct kernelspec *kernelspecs_find(
 int kernelspec_parse(const void *text, size_t n, const char *dir, const char *python_dir,
     struct kernelspec *ret, struct err *reterr);
 void kernelspec_fini(struct kernelspec *s);
-/* argv with the connection file's path put in: NULL on -ENOMEM; free with kernelspec_argv_free().
+/* argv with the connection file's path put in: NULL on -ENOMEM; free with environ_free().
  */
 char **kernelspec_argv(const struct kernelspec *s, const char *connection_file);
-char **kernelspec_argv_free(char **argv);

@@ -12,9 +12,11 @@ libjupyter_a_SOURCES = \
 	guest-kernel-agent/jupyter/kernelspec.c guest-kernel-agent/jupyter/kernelspec.h \
 	guest-kernel-agent/jupyter/language.c guest-kernel-agent/jupyter/language.h \
 	guest-kernel-agent/jupyter/message.c guest-kernel-agent/jupyter/message.h \
-	guest-kernel-agent/jupyter/oom.c guest-kernel-agent/jupyter/oom.h \
-	guest-kernel-agent/jupyter/spawn.c guest-kernel-agent/jupyter/spawn.h \
 	guest-kernel-agent/jupyter/text.c guest-kernel-agent/jupyter/text.h \
 	guest-kernel-agent/jupyter/zmtp.c guest-kernel-agent/jupyter/zmtp.h \
 	guest-kernel-agent/python/install.c guest-kernel-agent/python/install.h \
+	guest-kernel-agent/system/environ.c guest-kernel-agent/system/environ.h \
+	guest-kernel-agent/system/oom.c guest-kernel-agent/system/oom.h \
+	guest-kernel-agent/system/spawn.c guest-kernel-agent/system/spawn.h \
+	guest-kernel-agent/system/tree.c guest-kernel-agent/system/tree.h \
 	guest-kernel-agent/system/users.c guest-kernel-agent/system/users.h

@@ -16,7 +16,7 @@
 #define EXPOSED                                                                          \
 	"Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Connect-Content-Encoding, " \
 	"Connect-Protocol-Version, Connect-Accept-Encoding, Location, Cache-Control, "   \
-	"X-Content-Type-Options"
+	"X-Content-Type-Options, Sandglass-Seq"
 
 static const char *request_header(const struct http_stream *st, const char *name)
 {

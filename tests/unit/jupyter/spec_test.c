@@ -11,8 +11,9 @@
 #include "base/fdutil.h"
 #include "base/str.h"
 #include "guest-kernel-agent/jupyter/kernelspec.h"
+#include "guest-kernel-agent/system/environ.h"
 #include "guest-kernel-agent/jupyter/language.h"
-#include "guest-kernel-agent/jupyter/oom.h"
+#include "guest-kernel-agent/system/oom.h"
 
 static int parse(const char *text, struct kernelspec *ret)
 {
@@ -40,7 +41,7 @@ START_TEST(test_python_spec)
 	ck_assert_ptr_null(argv[4]);
 	ck_assert(!s.tcp);
 	ck_assert(!s.interrupt_by_message);
-	kernelspec_argv_free(argv);
+	environ_free(argv);
 	kernelspec_fini(&s);
 }
 END_TEST
@@ -62,7 +63,7 @@ START_TEST(test_other_specs)
 	ck_assert(s.tcp);
 	ck_assert(s.interrupt_by_message);
 	ck_assert_str_eq(s.language, "r");
-	kernelspec_argv_free(argv);
+	environ_free(argv);
 	kernelspec_fini(&s);
 	ck_assert_int_eq(parse("{\"argv\": [\"x\"], \"language\": \"cobol\"}", &s), 1);
 	ck_assert_int_eq(parse("{\"argv\": [\"x\"], \"language\": \"bash\", \"metadata\": "

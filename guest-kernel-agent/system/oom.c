@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "guest-kernel-agent/jupyter/oom.h"
+#include "guest-kernel-agent/system/oom.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
