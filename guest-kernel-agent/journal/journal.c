@@ -167,12 +167,22 @@ static bool is_behind_spared(const struct journal *j, const struct journal_segme
 	return false;
 }
 
+static bool is_full(const struct journal *j)
+{
+	return j->bytes >= j->conf.cap || (j->spill_full && j->memory > j->conf.memory);
+}
+
+static bool may_drop(const struct journal *j, const struct journal_segment *g)
+{
+	if (!list_is_empty(&j->readers))
+		return segment_end(g) <= passed_by_all(j);
+	return j->conf.drop_oldest || is_behind_spared(j, g);
+}
+
 static void trim_to_cap(struct journal *j)
 {
-	bool alone = list_is_empty(&j->readers);
-	uint64_t floor = passed_by_all(j);
-	for (struct journal_segment *g; j->bytes >= j->conf.cap && (g = head_segment(j));) {
-		if (alone ? !is_behind_spared(j, g) : segment_end(g) > floor)
+	for (struct journal_segment *g; is_full(j) && (g = head_segment(j));) {
+		if (!may_drop(j, g))
 			return;
 		drop_segment(j, g);
 	}
@@ -181,7 +191,7 @@ static void trim_to_cap(struct journal *j)
 bool journal_has_room(struct journal *j)
 {
 	trim_to_cap(j);
-	j->starved = j->bytes >= j->conf.cap || (j->spill_full && j->memory > j->conf.memory);
+	j->starved = is_full(j);
 	return !j->starved;
 }
 

@@ -13,7 +13,8 @@
  * any amount of output passes a live reader in bounded space. With conf.keep it is dropped only
  * when the cap is reached, oldest first, and only what all readers have seen; while nobody reads,
  * the last part that was read before is spared too, because a client that lost its connection may
- * not have received it.
+ * not have received it. With conf.drop_oldest nothing at all is spared while nobody reads: the
+ * oldest goes when the cap is reached or the file cannot grow, so that there is always room.
  *
  * The writer asks journal_has_room() before it takes more from its source; false means that
  * conf.on_room will be called when it is worth asking again. An append is never refused for lack of
@@ -37,6 +38,7 @@ struct journal_conf {
 	size_t memory;		    /* 0 = JOURNAL_MEMORY */
 	uint64_t cap;		    /* 0 = JOURNAL_CAP */
 	bool keep;		    /* for readers that come later */
+	bool drop_oldest;	    /* while nobody reads, keep what is newest */
 	const char *spill_dir;	    /* NULL = "/tmp" */
 	void (*on_room)(void *arg); /* from inside calls on readers */
 	void *arg;

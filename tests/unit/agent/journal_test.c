@@ -242,6 +242,36 @@ START_TEST(test_cap_alone)
 }
 END_TEST
 
+/* Nobody reads a journal that keeps what is newest: there is always room. A reader that comes gets
+ * all that is left, and from then on the writer waits for it. */
+START_TEST(test_drop_oldest)
+{
+	struct journal *j = make(&(struct journal_conf){
+	    .keep = true, .drop_oldest = true, .memory = 4096, .cap = 64000 });
+	struct journal_reader r;
+	struct journal_record rec;
+	uint64_t last = 0, first;
+	while (last < 20000) {
+		ck_assert(journal_has_room(j));
+		add(j, ++last);
+		ck_assert_uint_le(journal_bytes(j), 64000 + 16000);
+	}
+	first = journal_first(j);
+	ck_assert_uint_gt(first, 1);
+	ck_assert_uint_ge(journal_bytes(j), 32000);
+	ck_assert_int_eq(journal_reader_init(&r, j, first - 1, ignore_call, NULL), -ERANGE);
+	ck_assert_int_eq(journal_reader_init(&r, j, first, ignore_call, NULL), 0);
+	while (journal_has_room(j))
+		add(j, ++last);
+	for (uint64_t seq = first; seq <= last; seq++) {
+		ck_assert_int_eq(journal_read(&r, &rec), JOURNAL_RECORD);
+		check_record(&rec, seq);
+	}
+	journal_reader_fini(&r);
+	journal_free(j);
+}
+END_TEST
+
 /* The reader that made the writer wait goes away: the writer is told, to decide anew. */
 START_TEST(test_reader_leaves_at_cap)
 {
@@ -393,6 +423,7 @@ void add_journal_tests(Suite *s)
 	tcase_add_test(tc, test_trim_behind_reader);
 	tcase_add_test(tc, test_cap_with_slow_reader);
 	tcase_add_test(tc, test_cap_alone);
+	tcase_add_test(tc, test_drop_oldest);
 	tcase_add_test(tc, test_reader_leaves_at_cap);
 	tcase_add_test(tc, test_large_records);
 	tcase_add_test(tc, test_no_place_to_spill);
