@@ -79,6 +79,9 @@ int call_add_trailer(struct call *c, const char *name, const char *value);
  * what is sent far beyond its mark is refused with -ENOMEM. */
 int call_send(struct call *c, const ProtobufCMessage *m);
 bool call_is_ready(const struct call *c);
+/* Client-streaming: no more messages, and no half close, until released; the client's window fills
+ * meanwhile. */
+void call_hold(struct call *c, bool hold);
 /* Send the response head now although no message is there yet. */
 int call_send_head(struct call *c);
 /* Terminal status; on_done follows from the loop. fmt may be NULL. A second status is ignored. */

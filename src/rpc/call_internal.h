@@ -39,6 +39,7 @@ struct call {
 	struct rpc_deframer deframer; /* Connect unary: its buffer is the body */
 	size_t held;		      /* received and not yet consumed bytes */
 	size_t drained;		      /* received after the end */
+	bool on_hold;		      /* call_hold() */
 	ProtobufCMessage *message;    /* of a method that is not client-streaming */
 	/* answer side */
 	struct http_fields headers, trailers;
