@@ -47,4 +47,5 @@ endif
 
 include guest-kernel-agent/files/local.mk
 include guest-kernel-agent/jupyter/local.mk
+include guest-kernel-agent/process/local.mk
 include guest-kernel-agent/python/local.mk

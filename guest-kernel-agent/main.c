@@ -31,6 +31,8 @@
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/ports/gateway.h"
 #include "guest-kernel-agent/ports/ports.h"
+#include "guest-kernel-agent/process/process.h"
+#include "guest-kernel-agent/process/service.h"
 #include "guest-kernel-agent/system/control.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/metrics.h"
@@ -68,6 +70,8 @@ struct agent {
 	struct interpreter *interpreter;
 	struct as_user *as_user;
 	struct filesystem *filesystem;
+	struct processes *processes;
+	struct process_service *process_service;
 	struct files_http files;
 	struct envd *envd;
 	struct ports *ports;
@@ -200,6 +204,8 @@ static void agent_fini(struct agent *a)
 	http_server_free(a->control_server);
 	ports_free(a->ports);
 	envd_free(a->envd);
+	process_service_free(a->process_service);
+	processes_free(a->processes);
 	as_user_free(a->as_user);
 	filesystem_free(a->filesystem);
 	interpreter_free(a->interpreter);
@@ -242,6 +248,17 @@ static int make_file_parts(struct agent *a)
 	return r < 0 ? r : rpc_router_add(envd_router(a->envd), filesystem_service(a->filesystem));
 }
 
+static int make_process_parts(struct agent *a)
+{
+	struct processes_conf pc = { .loop = a->loop, .notices = &a->notices };
+	a->processes = processes_new(&pc);
+	if (!a->processes)
+		return -ENOMEM;
+	a->process_service =
+	    process_service_new(a->loop, a->identity, a->processes, envd_router(a->envd));
+	return a->process_service ? 0 : -ENOMEM;
+}
+
 static int make_dirs(struct dirs *d, const char *run_dir)
 {
 	int r = path_printf(d->marks, sizeof(d->marks), "%s/e2b", run_dir);
@@ -272,7 +289,8 @@ static int make_parts(struct agent *a, const struct options *o)
 	a->envd = envd_new(a->loop, a->identity, a->metrics);
 	a->ports = ports_new(a->loop, a->identity);
 	a->control = control_new(&cc);
-	if (!a->envd || !a->ports || !a->control || make_file_parts(a) < 0)
+	if (!a->envd || !a->ports || !a->control || make_file_parts(a) < 0 ||
+	    make_process_parts(a) < 0)
 		return -ENOMEM;
 	a->gateway = (struct gateway){ .identity = a->identity,
 		.envd = a->envd,

@@ -1,6 +1,7 @@
 # C and descriptor set from the .proto files; everything generated stays in the build tree.
 PROTO_FILES = \
 	proto/filesystem/filesystem.proto \
+	proto/process/process.proto \
 	proto/sandglass/v1/sandbox.proto \
 	proto/sandglass/v1/code_interpreter.proto \
 	proto/grpc/health/v1/health.proto \
@@ -47,4 +48,4 @@ proto/descriptors.h: proto/descriptors.fds
 
 noinst_LIBRARIES += libproto.a
 nodist_libproto_a_SOURCES = $(PROTO_C)
-libproto_a_CFLAGS = $(PROJECT_CFLAGS) -Wno-missing-prototypes -Wno-shadow
+libproto_a_CFLAGS = $(PROJECT_CFLAGS) -Wno-missing-prototypes -Wno-shadow -Wno-missing-braces

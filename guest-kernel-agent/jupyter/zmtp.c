@@ -334,9 +334,9 @@ size_t zmtp_frames(const struct zmtp *z)
 struct zmtp_span zmtp_frame(const struct zmtp *z, size_t i)
 {
 	assert(i < z->n_frames);
-	size_t start = i ? z->ends[i - 1] : 0;
-
-	return (span){ buf_data(&z->message) + start, z->ends[i] - start };
+	size_t start = i ? z->ends[i - 1] : 0, n = z->ends[i] - start;
+	/* Nothing but empty frames leaves the buffer without memory. */
+	return (span){ n ? (const void *)(buf_data(&z->message) + start) : "", n };
 }
 
 int zmtp_init(struct zmtp *z, enum zmtp_role role)

@@ -403,22 +403,34 @@ static void on_defer(struct loop_defer *d, void *arg)
 
 /* ---- start ---- */
 
+/* The headers of a protocol: what the request is encoded with, and what we could read instead. */
+struct encoding_names {
+	const char *encoding, *accepted;
+};
+
+static struct encoding_names encoding_names(enum rpc_protocol p)
+{
+	if (p == RPC_CONNECT_UNARY)
+		return (struct encoding_names){ "content-encoding", "accept-encoding" };
+	if (p == RPC_CONNECT_STREAM)
+		return (
+		    struct encoding_names){ "connect-content-encoding", "connect-accept-encoding" };
+	return (struct encoding_names){ "grpc-encoding", "grpc-accept-encoding" };
+}
+
 /* Headers that concern every call; false when the call was refused. */
 static bool check_head(struct call *c)
 {
 	bool connect = c->protocol == RPC_CONNECT_UNARY || c->protocol == RPC_CONNECT_STREAM;
-	const char *encoding_name = c->protocol == RPC_CONNECT_UNARY	? "content-encoding"
-				    : c->protocol == RPC_CONNECT_STREAM ? "connect-content-encoding"
-									: "grpc-encoding";
-	const char *encoding = call_header(c, encoding_name);
+	const struct encoding_names names = encoding_names(c->protocol);
+	const char *encoding = call_header(c, names.encoding);
 	const char *version = call_header(c, "connect-protocol-version");
 	const char *timeout = call_header(c, connect ? "connect-timeout-ms" : "grpc-timeout");
 	uint64_t ms = 0;
 	if (encoding && !str_ieq(encoding, "identity")) {
-		if (!connect)
-			(void)call_add_header(c, "grpc-accept-encoding", "identity");
+		(void)call_add_header(c, names.accepted, "identity");
 		call_fail(c, RPC_UNIMPLEMENTED, -EBADMSG, "%s \"%.40s\" is not supported",
-		    encoding_name, encoding);
+		    names.encoding, encoding);
 	} else if (connect && version && !str_eq(version, "1")) {
 		call_fail(
 		    c, RPC_INVALID_ARGUMENT, -EBADMSG, "connect-protocol-version must be \"1\"");

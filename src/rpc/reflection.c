@@ -104,7 +104,7 @@ static int answer_file(
 	return call_send(c, &a->base);
 }
 
-/* An alias without descriptors of its own is left out: tools could not describe it. */
+/* A name without descriptors is left out: tools could not describe it. */
 static int answer_services(struct call *c, response_t *a)
 {
 	const struct rpc_reflection *r = call_service_arg(c);

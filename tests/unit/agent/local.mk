@@ -34,5 +34,7 @@ dist_check_SCRIPTS += tests/unit/agent/agent_process_test.py
 TESTS += tests/unit/agent/agent_process_test.py
 dist_check_SCRIPTS += tests/unit/agent/filesystem_process_test.py
 TESTS += tests/unit/agent/filesystem_process_test.py
+dist_check_SCRIPTS += tests/unit/agent/process_rpc_test.py
+TESTS += tests/unit/agent/process_rpc_test.py
 dist_check_SCRIPTS += tests/unit/agent/files_http_test.py
 TESTS += tests/unit/agent/files_http_test.py

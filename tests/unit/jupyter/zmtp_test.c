@@ -125,6 +125,21 @@ START_TEST(test_messages_in_any_pieces)
 }
 END_TEST
 
+/* Nothing was ever allocated for it. */
+START_TEST(test_message_of_empty_frames)
+{
+	size_t used;
+	open_peer(ZMTP_DEALER);
+	buf_fini(&z.message);
+	ck_assert_int_eq(zmtp_feed(&z, "\x01\x00\x00\x00", 4, &used, &err), ZMTP_E_MESSAGE);
+	ck_assert_uint_eq(zmtp_frames(&z), 2);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(zmtp_frame(&z, i).n, 0);
+		ck_assert_ptr_nonnull(zmtp_frame(&z, i).p);
+	}
+}
+END_TEST
+
 START_TEST(test_sending)
 {
 	char large[300];
@@ -283,6 +298,7 @@ void add_zmtp_tests(Suite *s)
 	tcase_add_test(tc, test_handshake);
 	tcase_add_test(tc, test_subscription);
 	tcase_add_test(tc, test_messages_in_any_pieces);
+	tcase_add_test(tc, test_message_of_empty_frames);
 	tcase_add_test(tc, test_sending);
 	tcase_add_test(tc, test_ping);
 	tcase_add_loop_test(tc, test_hostile_frames, 0, sizeof(hostile) / sizeof(hostile[0]));
