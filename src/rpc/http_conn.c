@@ -27,7 +27,8 @@
 
 #define OUT_MARK (128 * 1024)
 #define PAUSED_TICK_MS 1000
-#define LINGER_MS 2000 /* for the last bytes of a connection that is closed in order */
+#define ENDED_TICK_MS 5 /* after the peer's end, then twice as long each time up to the other */
+#define LINGER_MS 2000	/* for the last bytes of a connection that is closed in order */
 
 /* ---- ends ---- */
 
@@ -107,6 +108,8 @@ static void arm_tick(struct http_conn *c, uint64_t now)
 	uint64_t left = end > now ? end - now : 0;
 	if (c->paused && wait > PAUSED_TICK_MS)
 		wait = PAUSED_TICK_MS;
+	if (c->ended_tick_ms && wait > c->ended_tick_ms)
+		wait = c->ended_tick_ms;
 	loop_timer_set(&c->tick, left < wait ? left : wait);
 }
 
@@ -164,6 +167,8 @@ static void settle(struct http_conn *c)
 		close_flushed(c, 0);
 	else
 		follow_reader(c);
+	if (c->state == HTTP_CONN_STATE_UP && !c->more && http_session_output_ended(c->session))
+		stream_shutdown(c->stream);
 }
 
 static void on_wake(struct loop_defer *d, void *arg)
@@ -296,8 +301,13 @@ static void stream_on_eof(struct stream *s, void *arg)
 		return;
 	}
 	settle(c);
-	if (c->state == HTTP_CONN_STATE_UP && !c->more && http_session_streams(c->session) == 0)
+	if (c->state == HTTP_CONN_STATE_UP && !c->more && http_session_streams(c->session) == 0) {
 		close_flushed(c, 0);
+	} else if (c->state == HTTP_CONN_STATE_UP) {
+		/* The loop tells nothing more of a peer that may be gone and not only silent. */
+		c->ended_tick_ms = ENDED_TICK_MS;
+		arm_tick(c, clock_mono_ms());
+	}
 }
 
 static void stream_on_open(struct stream *s, void *arg)
@@ -385,6 +395,9 @@ static void on_tick(struct loop_timer *t, void *arg)
 		expire(c);
 		return;
 	}
+	if (c->ended_tick_ms)
+		c->ended_tick_ms =
+		    2 * c->ended_tick_ms < PAUSED_TICK_MS ? 2 * c->ended_tick_ms : PAUSED_TICK_MS;
 	int r = c->state == HTTP_CONN_STATE_UP ? check_silence(c, now) : 0;
 	if (r < 0)
 		break_off(c, r);

@@ -61,6 +61,7 @@ struct http_conn {
 	bool more;	 /* the session had more output than the stream was given */
 	bool paused;	 /* reading, because the session is behind */
 	bool pinged;
+	uint16_t ended_tick_ms; /* not 0: the peer has ended its side */
 	uint8_t n_first;
 	unsigned char first[HTTP_CONN_SNIFF];
 	uint64_t open_timeout_ms, idle_timeout_ms, stall_timeout_ms;

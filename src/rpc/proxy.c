@@ -8,9 +8,10 @@
  * A byte is consumed on the side it came from when it left on the other, so what we hold is bounded
  * by the two windows. Bytes that can no longer leave (the other side is gone) are consumed at once.
  *
- * Ends: an end with its trailers is passed on as it comes. Up failing before its head hands down
- * over to on_fail; later to on_break, or resets it, which on HTTP/1.1 is a reset of the connection.
- * Down failing cancels up. The proxy ends when it holds neither stream any more.
+ * Ends: an end with its trailers is passed on as it comes; of a tunnel, each side's by itself. Up
+ * failing before its head hands down over to on_fail; later to on_break, or resets it, which on
+ * HTTP/1.1 is a reset of the connection. Down failing cancels up. The proxy ends when it holds
+ * neither stream any more.
  */
 #include "rpc/proxy.h"
 
@@ -27,7 +28,7 @@ struct proxy {
 	size_t down_held,
 	    up_held; /* bytes that came from there and have not left on the other side */
 	bool head_passed;
-	bool up_ended;
+	bool tunnel;  /* up has switched protocols */
 	bool upgrade; /* down asked for it */
 	void (*on_fail)(struct http_stream *st, int err, void *arg);
 	void (*on_break)(struct http_stream *st, void *arg);
@@ -179,7 +180,8 @@ static void down_close(struct http_stream *st, int err, void *user)
 	p->down = NULL;
 	if (p->up) {
 		consume_held(p->up, &p->up_held);
-		if (err || http_stream_queued(p->up) > 0)
+		/* Nobody wants the rest of a request that is answered; a tunnel has no answer. */
+		if (err || (!p->tunnel && http_stream_queued(p->up) > 0))
 			http_stream_reset(p->up, HTTP_RESET_CANCEL);
 	}
 	finish_if_over(p);
@@ -215,6 +217,7 @@ static void up_head(struct http_stream *st, void *user)
 	struct proxy *p = user;
 	if (!p->down)
 		return;
+	p->tunnel = http_stream_peer_head(st)->status == 101;
 	if (pass_head(p, http_stream_peer_head(st)) == 0)
 		p->head_passed = true;
 	else
@@ -230,7 +233,6 @@ static void up_data(struct http_stream *st, const void *data, size_t n, void *us
 static void up_end(struct http_stream *st, const struct http_fields *trailers, void *user)
 {
 	struct proxy *p = user;
-	p->up_ended = true;
 	if (p->head_passed)
 		pass_end(p, p->down, trailers);
 }
@@ -254,8 +256,6 @@ static void up_close(struct http_stream *st, int err, void *user)
 		break_down(p);
 	} else if (p->down) {
 		consume_held(p->down, &p->down_held);
-		if (!p->up_ended)
-			pass_end(p, p->down, NULL); /* a tunnel, ended by down */
 	}
 	finish_if_over(p);
 }

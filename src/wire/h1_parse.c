@@ -310,13 +310,15 @@ static int parse_request_line(
 }
 
 /* A request to switch protocols that a server may answer with 101. To h2c it may not: what follows
- * would pass every rule that looks at requests. */
+ * would pass every rule that looks at requests. What HTTP/2 could not pass on, another method or a
+ * choice of protocols, is a plain request: the field is ignored (RFC 9110 7.8). */
 static bool wants_upgrade(const struct http_head *head, const struct h1_message *m)
 {
 	const char *protocol = http_fields_get(&head->fields, "upgrade");
 	return protocol && !m->old && m->framing == H1_FRAMING_NONE &&
-	       http_fields_count(&head->fields, "upgrade") == 1 &&
-	       !http_list_has(protocol, "h2c") && connection_has(&head->fields, "upgrade");
+	       str_eq(head->method, "GET") && http_is_token(protocol, strlen(protocol)) &&
+	       http_fields_count(&head->fields, "upgrade") == 1 && !str_ieq(protocol, "h2c") &&
+	       connection_has(&head->fields, "upgrade");
 }
 
 int h1_parse_request(

@@ -55,10 +55,10 @@ struct h1_session {
 	unsigned skipped; /* blank lines or 1xx heads so far */
 	bool reuse;	  /* the connection may carry another exchange */
 	bool draining;
-	bool old;      /* the peer's request is HTTP/1.0 */
-	bool switched; /* 101: raw bytes both ways */
-	bool asked;    /* client: the request asks for a switch, no answer yet */
-	bool blocked;  /* the last recv left bytes with the caller */
+	bool old;     /* the peer's request is HTTP/1.0 */
+	bool shut;    /* our way of a tunnel has ended */
+	bool asked;   /* client: the request asks for a switch, no answer yet */
+	bool blocked; /* the last recv left bytes with the caller */
 };
 
 static struct h1_session *h1_of(const struct http_session *s)
@@ -105,7 +105,7 @@ static void answered_early(struct h1_session *h)
 	bool body_unsent = st->expects; /* the client still waits for 100 */
 	h->current = NULL;
 	http_stream_closed(st, 0);
-	if (body_unsent || h->switched) {
+	if (body_unsent) {
 		close_connection(h, 0);
 		return;
 	}
@@ -119,10 +119,12 @@ static void message_sent(struct h1_session *h)
 	st->send = HTTP_SEND_STATE_DONE;
 	if (h->out_framing == H1_FRAMING_UNTIL_CLOSE)
 		h->reuse = false;
-	if (!h->base.impl->server && !h->switched)
+	if (!h->base.server && !st->tunnel)
 		return; /* the response ends the exchange */
 	if (st->recv == HTTP_RECV_STATE_DONE)
 		finish_exchange(h);
+	else if (st->tunnel)
+		h->shut = true;
 	else
 		answered_early(h);
 }
@@ -134,7 +136,7 @@ static void message_received(struct h1_session *h)
 	http_stream_deliver_end(st);
 	if (h->current != st)
 		return;
-	if (!h->base.impl->server && !h->switched) {
+	if (!h->base.server && !st->tunnel) {
 		/* Nobody wants the rest of a request that is answered. */
 		h->reuse = h->reuse && st->send == HTTP_SEND_STATE_DONE;
 		finish_exchange(h);
@@ -149,7 +151,7 @@ static int refuse(struct h1_session *h, int status)
 	const struct http_head head = { .status = status };
 	bool headless =
 	    h->current ? h->current->send == HTTP_SEND_STATE_HEAD : h->phase == H1_PHASE_HEAD;
-	if (h->base.impl->server && headless)
+	if (h->base.server && headless)
 		(void)h1_write_response(&h->out, &head, H1_FRAMING_LENGTH, 0, H1_CONNECTION_CLOSE);
 	return fail(h, -EPROTO);
 }
@@ -192,7 +194,6 @@ static int begin_request(struct h1_session *h, const char *p, size_t n)
 	h->current = st;
 	h->reuse = m.keep_alive;
 	h->old = m.old;
-	h->switched = false;
 	h->out_framing = H1_FRAMING_NONE;
 	h1_body_init(&h->body, m.framing, m.length);
 	h->phase = m.framing == H1_FRAMING_NONE ? H1_PHASE_WAIT : H1_PHASE_BODY;
@@ -215,18 +216,18 @@ static int begin_response(struct h1_session *h, const char *p, size_t n)
 	if (r < 0)
 		return fail(h, r);
 	buf_fini(&h->in);
-	h->switched = st->peer.status == 101;
-	if (h->switched && !h->asked)
+	st->tunnel = st->peer.status == 101;
+	if (st->tunnel && !h->asked)
 		return fail(h, -EPROTO);
-	if (st->peer.status < 200 && !h->switched)
+	if (st->peer.status < 200 && !st->tunnel)
 		return ++h->skipped > INFORMATIONAL_MAX ? fail(h, -EPROTO) : 0;
-	if (h->asked && !h->switched) {
+	if (h->asked && !st->tunnel) {
 		buf_fini(&st->queue);
 		st->send = HTTP_SEND_STATE_DONE; /* the request was only its head */
 	}
 	h->asked = false;
-	h->reuse = m.keep_alive && !h->switched;
-	if (h->switched)
+	h->reuse = m.keep_alive && !st->tunnel;
+	if (st->tunnel)
 		m.framing = h->out_framing = H1_FRAMING_UNTIL_CLOSE;
 	h1_body_init(&h->body, m.framing, m.length);
 	h->phase = H1_PHASE_BODY;
@@ -241,7 +242,7 @@ static ssize_t recv_head(struct h1_session *h, const unsigned char *p, size_t n)
 {
 	const char *head;
 	size_t len;
-	bool server = h->base.impl->server;
+	bool server = h->base.server;
 	if (!server && !h->current)
 		return fail(h, -EPROTO); /* nothing was asked */
 	ssize_t taken = gather(h, p, n, &head, &len);
@@ -362,6 +363,20 @@ static ssize_t h1_recv(struct http_session *s, const unsigned char *p, size_t n,
 	return (ssize_t)done;
 }
 
+/* What a peer that is gone answers with a reset, and what says nothing to one that has only ended
+ * its side: a 100, or a zero in front of the next chunk's size. Other bodies have no place for it.
+ */
+static int probe(struct h1_session *h)
+{
+	static const struct http_head go_on = { .status = 100, .length = -1 };
+	if (h->old)
+		return 0;
+	if (h->current->send == HTTP_SEND_STATE_HEAD)
+		return h1_write_response(
+		    &h->out, &go_on, H1_FRAMING_NONE, -1, H1_CONNECTION_DEFAULT);
+	return h->out_framing == H1_FRAMING_CHUNKED ? buf_append(&h->out, "0", 1) : 0;
+}
+
 /* The end of the stream is the end of the message only where the message says so. */
 static int h1_recv_eof(struct http_session *s)
 {
@@ -374,10 +389,8 @@ static int h1_recv_eof(struct http_session *s)
 		message_received(h);
 		return 0;
 	}
-	if (h->phase == H1_PHASE_WAIT && st->send >= HTTP_SEND_STATE_LAST)
-		return 0; /* the answer only needs flushing */
-	if (h->phase == H1_PHASE_WAIT && h->switched && st->recv == HTTP_RECV_STATE_DONE)
-		return 0; /* already told: the other direction goes on */
+	if (h->phase == H1_PHASE_WAIT) /* our message goes on */
+		return st->tunnel || st->send >= HTTP_SEND_STATE_LAST ? 0 : probe(h);
 	if (idle || h->phase == H1_PHASE_DISCARD)
 		close_connection(h, 0);
 	return h->phase == H1_PHASE_CLOSED ? (h->err ? -ECONNRESET : 0) : fail(h, -ECONNRESET);
@@ -489,12 +502,18 @@ static bool survives(const struct h1_session *h, const struct http_stream *st,
 	       !http_list_has(wish, "close");
 }
 
-static int switch_protocol(struct h1_session *h, const struct http_head *head)
+static bool h1_output_ended(const struct http_session *s)
+{
+	return h1_of(s)->shut;
+}
+
+static int switch_protocol(
+    struct h1_session *h, struct http_stream *st, const struct http_head *head)
 {
 	int r = put_head(h, head, H1_FRAMING_NONE, -1, H1_CONNECTION_UPGRADE);
 	if (r < 0)
 		return r;
-	h->switched = true;
+	st->tunnel = true;
 	h->reuse = false;
 	h->out_framing = H1_FRAMING_UNTIL_CLOSE;
 	h1_body_init(&h->body, H1_FRAMING_UNTIL_CLOSE, -1);
@@ -506,7 +525,7 @@ static int h1_respond(struct http_stream *st, const struct http_head *head, bool
 {
 	struct h1_session *h = h1_of(st->session);
 	if (head->status == 101)
-		return switch_protocol(h, head);
+		return switch_protocol(h, st, head);
 	if (head->status < 200) /* HTTP/1.0 does not know them */
 		return h->old ? 0 : put_head(h, head, H1_FRAMING_NONE, -1, H1_CONNECTION_DEFAULT);
 	enum h1_framing framing = response_framing(h, st, head, end);
@@ -558,7 +577,6 @@ static int h1_open(struct http_stream *st, const struct http_head *head, bool en
 	h->current = st;
 	h->out_framing = framing;
 	h->asked = head->upgrade;
-	h->switched = false;
 	h->reuse = true;
 	h->skipped = 0;
 	return 0;
@@ -620,18 +638,20 @@ static void h1_fini(struct http_session *s)
 	buf_fini(&h->sending);
 }
 
-static const struct http_session_impl server_impl = {
+static const struct http_session_impl h1_impl = {
 	.version = 1,
-	.server = true,
 	.recv = h1_recv,
 	.recv_eof = h1_recv_eof,
 	.send = h1_send,
 	.want_read = h1_want_read,
 	.done = h1_done,
+	.output_ended = h1_output_ended,
 	.drain = h1_drain,
 	.ping = h1_ping,
 	.ping_answered = h1_ping_answered,
 	.fini = h1_fini,
+	.may_open = h1_may_open,
+	.open = h1_open,
 	.respond = h1_respond,
 	.produced = h1_produced,
 	.reset = h1_reset,
@@ -639,42 +659,22 @@ static const struct http_session_impl server_impl = {
 	.release = h1_release,
 };
 
-static const struct http_session_impl client_impl = {
-	.version = 1,
-	.recv = h1_recv,
-	.recv_eof = h1_recv_eof,
-	.send = h1_send,
-	.want_read = h1_want_read,
-	.done = h1_done,
-	.drain = h1_drain,
-	.ping = h1_ping,
-	.ping_answered = h1_ping_answered,
-	.fini = h1_fini,
-	.may_open = h1_may_open,
-	.open = h1_open,
-	.produced = h1_produced,
-	.reset = h1_reset,
-	.consumed = h1_consumed,
-	.release = h1_release,
-};
-
-static struct http_session *h1_new(
-    const struct http_session_impl *impl, const struct http_session_conf *c)
+static struct http_session *h1_new(bool server, const struct http_session_conf *c)
 {
 	struct h1_session *h = mem_zalloc(sizeof(*h));
 	if (!h)
 		return NULL;
-	http_session_init(&h->base, impl, c);
+	http_session_init(&h->base, &h1_impl, server, c);
 	h->reuse = true;
 	return &h->base;
 }
 
 struct http_session *h1_server_new(const struct http_session_conf *c)
 {
-	return h1_new(&server_impl, c);
+	return h1_new(true, c);
 }
 
 struct http_session *h1_client_new(const struct http_session_conf *c)
 {
-	return h1_new(&client_impl, c);
+	return h1_new(false, c);
 }

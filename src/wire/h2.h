@@ -49,6 +49,8 @@ extern const char h2_drain_ping[8];
 
 /* ---- input: callbacks of nghttp2_session_mem_recv ---- */
 void h2_set_input_callbacks(nghttp2_session_callbacks *cb);
+/* Without this nghttp2 ignores frames of other types before anybody has seen them. */
+void h2_count_extensions(nghttp2_option *opt);
 
 /* ---- output: callbacks of nghttp2_session_mem_send, and what streams submit ---- */
 void h2_set_output_callbacks(nghttp2_session_callbacks *cb);

@@ -37,6 +37,8 @@ static int parse_status(const char *value, size_t n, int *ret)
 /* Pseudo fields count like the others (RFC 9113 10.5.1). */
 static int add_pseudo(struct http_head *head, const char *name, const char *value, size_t n)
 {
+	if (str_eq(name, ":protocol")) /* RFC 8441; nghttp2 lets no "upgrade" pass */
+		return http_fields_add_n(&head->fields, "upgrade", strlen("upgrade"), value, n);
 	char **text = str_eq(name, ":method")	   ? &head->method
 		      : str_eq(name, ":scheme")	   ? &head->scheme
 		      : str_eq(name, ":authority") ? &head->authority
@@ -80,6 +82,19 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, co
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+/* An extended CONNECT becomes the upgrade request that it stands for: 0, a status or -ENOMEM. */
+static int check_connect(struct http_head *head, bool end)
+{
+	if (!str_eq(head->method, "CONNECT"))
+		return 0;
+	if (!http_fields_get(&head->fields, "upgrade"))
+		return 501;
+	if (end || head->length >= 0 || str_ieq(http_fields_get(&head->fields, "upgrade"), "h2c"))
+		return 400;
+	head->upgrade = true;
+	return mem_set_str(&head->method, "GET");
+}
+
 /* 0, or the status that refuses the request; or -ENOMEM. */
 static int check_request(struct http_stream *st)
 {
@@ -89,7 +104,7 @@ static int check_request(struct http_stream *st)
 	if (st->oversize)
 		return 431;
 	if (!head->path || !head->scheme)
-		return 501; /* CONNECT */
+		return 501; /* plain CONNECT */
 	if (hosts > 1 || (host && head->authority && !str_ieq(host, head->authority)))
 		return 400;
 	if (!head->authority && !(head->authority = mem_strdup(host ? host : "")))
@@ -99,7 +114,7 @@ static int check_request(struct http_stream *st)
 	if (asterisk || !http_is_path(head->path) || !http_is_authority(head->authority) ||
 	    http_parse_length(&head->fields, &head->length) < 0)
 		return 400;
-	return 0;
+	return check_connect(head, st->head_ends);
 }
 
 static int request_head(struct h2_session *h, struct http_stream *st, bool end)
@@ -132,12 +147,33 @@ static void break_stream(struct http_stream *st, int err, uint32_t code)
 		h2_fail(h, -ENOMEM, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* The answer to an extended CONNECT: 0 or -ENOMEM. */
+static int connect_answered(struct h2_session *h, struct http_stream *st)
+{
+	int r = 0;
+	st->tunnel = st->peer.status / 100 == 2;
+	if (st->tunnel) {
+		st->peer.status = 101;
+		st->peer.length = -1;
+		r = http_fields_add(&st->peer.fields, "upgrade", st->protocol);
+	} else {
+		buf_fini(&st->queue);
+		st->send = HTTP_SEND_STATE_LAST; /* the request was only its head */
+	}
+	st->protocol = mem_free(st->protocol);
+	return r == 0 && nghttp2_session_resume_data(h->ng, st->id) == NGHTTP2_ERR_NOMEM ? -ENOMEM
+											 : r;
+}
+
 static int response_head(struct h2_session *h, struct http_stream *st)
 {
 	if (st->oversize || http_parse_length(&st->peer.fields, &st->peer.length) < 0) {
 		break_stream(st, -EPROTO, NGHTTP2_PROTOCOL_ERROR);
 	} else if (st->peer.status >= 200) {
-		http_stream_deliver_head(st);
+		if (!st->protocol || connect_answered(h, st) == 0)
+			http_stream_deliver_head(st);
+		else
+			break_stream(st, -ENOMEM, NGHTTP2_INTERNAL_ERROR);
 	} else if (h2_allow_control(h)) {
 		http_head_fini(&st->peer); /* the final one follows */
 	} else {
@@ -155,7 +191,7 @@ static int head_received(struct h2_session *h, struct http_stream *st, bool end)
 		return 0;
 	}
 	st->head_ends = end;
-	return h->base.impl->server ? request_head(h, st, end) : response_head(h, st);
+	return h->base.server ? request_head(h, st, end) : response_head(h, st);
 }
 
 /* ---- bodies ---- */
@@ -165,7 +201,7 @@ static int on_data(
 {
 	struct h2_session *h = user;
 	struct http_stream *st = h2_stream(h, id);
-	if (st)
+	if (st && st->recv != HTTP_RECV_STATE_DONE) /* of a tunnel that was declined */
 		http_stream_deliver_data(st, p, n);
 	else if (nghttp2_session_consume(ng, id, n) == NGHTTP2_ERR_NOMEM)
 		return NGHTTP2_ERR_NOMEM;
@@ -191,6 +227,18 @@ static bool allow_frame(struct h2_session *h, const nghttp2_frame_hd *hd)
 	default:
 		return h2_allow_control(h);
 	}
+}
+
+/* Frames of types that nobody knows are counted like others, then ignored (RFC 9113 5.5). */
+static int on_extension(nghttp2_session *ng, void **payload, const nghttp2_frame_hd *hd, void *user)
+{
+	return NGHTTP2_ERR_CANCEL;
+}
+
+void h2_count_extensions(nghttp2_option *opt)
+{
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(opt, (uint8_t)type);
 }
 
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
@@ -226,7 +274,7 @@ static int message_frame(struct h2_session *h, const nghttp2_frame_hd *hd)
 		return 0;
 	if (hd->type == NGHTTP2_HEADERS && head_received(h, st, end) < 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
-	if (end && !st->closed)
+	if (end && !st->closed && st->recv != HTTP_RECV_STATE_DONE)
 		http_stream_deliver_end(st);
 	return 0;
 }
@@ -257,7 +305,7 @@ static int close_error(const struct h2_session *h, const struct http_stream *st,
 	switch (code) {
 	case NGHTTP2_NO_ERROR:
 		/* A server may stop a request that it has answered (RFC 9113 8.1). */
-		return received && (sent || !h->base.impl->server) ? 0 : -ECONNRESET;
+		return received && (sent || !h->base.server) ? 0 : -ECONNRESET;
 	case NGHTTP2_REFUSED_STREAM:
 		return -ECONNREFUSED;
 	case NGHTTP2_PROTOCOL_ERROR:
@@ -288,6 +336,7 @@ void h2_set_input_callbacks(nghttp2_session_callbacks *cb)
 	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
+	nghttp2_session_callbacks_set_unpack_extension_callback(cb, on_extension);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 }

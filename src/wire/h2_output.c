@@ -8,11 +8,12 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "wire/h2.h"
 
 #define FRAME_HEADER 9
-#define PSEUDO_MAX 4
+#define PSEUDO_MAX 5
 #define LENGTH_DIGITS 24
 
 /* ---- heads ---- */
@@ -44,15 +45,19 @@ static void block_add_fields(struct block *b, const struct http_fields *f)
 	}
 }
 
-static void block_add_head(struct block *b, const struct http_head *head)
+/* protocol: of an extended CONNECT, else NULL. */
+static void block_add_head(struct block *b, const struct http_head *head, const char *protocol)
 {
 	int64_t length = http_head_length(head);
 	b->n = 0;
 	if (head->status) {
-		(void)snprintf(b->status, sizeof(b->status), "%d", head->status);
+		int status = head->status == 101 ? 200 : head->status; /* RFC 8441 5 */
+		(void)snprintf(b->status, sizeof(b->status), "%d", status);
 		block_add(b, ":status", b->status);
 	} else {
-		block_add(b, ":method", head->method);
+		block_add(b, ":method", protocol ? "CONNECT" : head->method);
+		if (protocol)
+			block_add(b, ":protocol", protocol);
 		block_add(b, ":scheme", head->scheme ? head->scheme : "http");
 		if (head->authority[0])
 			block_add(b, ":authority", head->authority);
@@ -83,7 +88,7 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *space, size_t
 	bool last = st && st->send == HTTP_SEND_STATE_LAST && n <= max;
 	if (n > max)
 		n = max;
-	if (n == 0 && !last)
+	if ((n == 0 && !last) || (st && st->protocol))
 		return NGHTTP2_ERR_DEFERRED;
 	if (buf_reserve(&h->out, n + FRAME_HEADER, NULL) < 0)
 		return NGHTTP2_ERR_NOMEM;
@@ -120,7 +125,8 @@ static int send_body(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 static int message_sent(struct h2_session *h, struct http_stream *st)
 {
 	st->send = HTTP_SEND_STATE_DONE;
-	if (!h->base.impl->server || st->recv == HTTP_RECV_STATE_DONE)
+	if (!h->base.server || st->tunnel ||
+	    nghttp2_session_get_stream_remote_close(h->ng, st->id) == 1)
 		return 0;
 	int32_t id = st->id;
 	http_stream_closed(st, 0);
@@ -140,7 +146,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 		h2_earn_credit(h, 0);
 		break;
 	case NGHTTP2_RST_STREAM:
-		if (h->base.impl->server && !h2_stream_let_go(h, frame->hd.stream_id) &&
+		if (h->base.server && !h2_stream_let_go(h, frame->hd.stream_id) &&
 		    !h2_allow_reset(h))
 			h2_fail(h, -EPROTO, NGHTTP2_ENHANCE_YOUR_CALM);
 		return 0;
@@ -164,12 +170,27 @@ void h2_set_output_callbacks(nghttp2_session_callbacks *cb)
 
 /* ---- what streams submit ---- */
 
+/* An upgrade request becomes an extended CONNECT (RFC 8441), which has no place for a method and
+ * for a choice of protocols: 0 and *ret (NULL without an upgrade), or -EINVAL. */
+static int connect_protocol(const struct http_head *head, const char **ret)
+{
+	*ret = head->upgrade ? http_fields_get(&head->fields, "upgrade") : NULL;
+	bool fits = *ret && str_eq(head->method, "GET") && http_is_token(*ret, strlen(*ret));
+	return head->upgrade && !fits ? -EINVAL : 0;
+}
+
 int h2_open(struct http_stream *st, const struct http_head *head, bool end)
 {
 	struct h2_session *h = h2_of(st->session);
 	const nghttp2_data_provider body = { .read_callback = read_body };
 	struct block b;
-	block_add_head(&b, head);
+	const char *protocol;
+	int r = connect_protocol(head, &protocol);
+	if (r == 0 && protocol)
+		r = mem_set_str(&st->protocol, protocol);
+	if (r < 0)
+		return r;
+	block_add_head(&b, head, protocol);
 	int32_t id = nghttp2_submit_request(h->ng, NULL, b.nv, b.n, end ? NULL : &body, st);
 	if (id < 0)
 		return id == NGHTTP2_ERR_NOMEM ? -ENOMEM : -ESHUTDOWN;
@@ -183,10 +204,15 @@ int h2_respond(struct http_stream *st, const struct http_head *head, bool end)
 	const nghttp2_data_provider body = { .read_callback = read_body };
 	struct block b;
 	int r;
-	block_add_head(&b, head);
-	if (head->status < 200)
+	block_add_head(&b, head, NULL);
+	st->tunnel = head->status == 101;
+	if (head->status < 200 && !st->tunnel)
 		r = nghttp2_submit_headers(h->ng, NGHTTP2_FLAG_NONE, st->id, NULL, b.nv, b.n, NULL);
 	else
 		r = nghttp2_submit_response(h->ng, st->id, b.nv, b.n, end ? NULL : &body);
-	return r >= 0 ? 0 : r == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EINVAL;
+	if (r < 0)
+		return r == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EINVAL;
+	if (head->status >= 200 && st->peer.upgrade && st->recv != HTTP_RECV_STATE_DONE)
+		http_stream_release_end(st); /* declined: the request was only its head */
+	return 0;
 }

@@ -186,7 +186,7 @@ static bool h2_want_read(const struct http_session *s)
 static bool h2_done(const struct http_session *s)
 {
 	const struct h2_session *h = h2_of(s);
-	if (h->err || (h->draining && !s->impl->server && s->n_streams == 0))
+	if (h->err || (h->draining && !s->server && s->n_streams == 0))
 		return true;
 	return !nghttp2_session_want_read(h->ng) && !nghttp2_session_want_write(h->ng);
 }
@@ -200,7 +200,7 @@ static void h2_drain(struct http_session *s)
 	if (h->draining || h->err)
 		return;
 	h->draining = true;
-	if (!s->impl->server)
+	if (!s->server)
 		return;
 	check(h, nghttp2_submit_shutdown_notice(h->ng));
 	check(h, nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, (const uint8_t *)h2_drain_ping));
@@ -225,26 +225,7 @@ static void h2_fini(struct http_session *s)
 	buf_fini(&h->out);
 }
 
-static const struct http_session_impl server_impl = {
-	.version = 2,
-	.server = true,
-	.recv = h2_recv,
-	.recv_eof = h2_recv_eof,
-	.send = h2_send,
-	.want_read = h2_want_read,
-	.done = h2_done,
-	.drain = h2_drain,
-	.ping = h2_ping,
-	.ping_answered = h2_ping_answered,
-	.fini = h2_fini,
-	.respond = h2_respond,
-	.produced = h2_produced,
-	.reset = h2_reset,
-	.consumed = h2_consumed,
-	.release = h2_release,
-};
-
-static const struct http_session_impl client_impl = {
+static const struct http_session_impl h2_impl = {
 	.version = 2,
 	.recv = h2_recv,
 	.recv_eof = h2_recv_eof,
@@ -257,6 +238,7 @@ static const struct http_session_impl client_impl = {
 	.fini = h2_fini,
 	.may_open = h2_may_open,
 	.open = h2_open,
+	.respond = h2_respond,
 	.produced = h2_produced,
 	.reset = h2_reset,
 	.consumed = h2_consumed,
@@ -277,39 +259,40 @@ static int open_library(struct h2_session *h, nghttp2_session_callbacks *cb, ngh
 	nghttp2_option_set_max_outbound_ack(opt, ACKS_MAX);
 	/* nghttp2 counts a frame again for each piece in which its header arrives. */
 	nghttp2_option_set_max_continuations(opt, H2_CONTINUATIONS_MAX * 9);
+	h2_count_extensions(opt);
 	nghttp2_option_set_max_send_header_block_length(opt, 2 * LIMIT_HEAD_BYTES);
 	/* Ours counts first and runs on the caller's clock. */
 	nghttp2_option_set_stream_reset_rate_limit(
 	    opt, 10 * LIMIT_RESETS_BURST, 10 * LIMIT_RESETS_PER_S);
-	return h->base.impl->server ? nghttp2_session_server_new3(&h->ng, cb, h, opt, &mem)
-				    : nghttp2_session_client_new3(&h->ng, cb, h, opt, &mem);
+	return h->base.server ? nghttp2_session_server_new3(&h->ng, cb, h, opt, &mem)
+			      : nghttp2_session_client_new3(&h->ng, cb, h, opt, &mem);
 }
 
 static int submit_preface(struct h2_session *h)
 {
-	bool server = h->base.impl->server;
+	bool server = h->base.server;
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h->base.conf.stream_window },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEAD_BYTES },
 		{ server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
 		    server ? h->base.conf.max_streams : 0 },
+		{ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 }, /* servers only */
 	};
-	int r = nghttp2_submit_settings(
-	    h->ng, NGHTTP2_FLAG_NONE, settings, sizeof(settings) / sizeof(settings[0]));
+	size_t n = sizeof(settings) / sizeof(settings[0]) - !server;
+	int r = nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, settings, n);
 	return r ? r
 		 : nghttp2_session_set_local_window_size(
 		       h->ng, NGHTTP2_FLAG_NONE, 0, LIMIT_CONN_WINDOW);
 }
 
-static struct http_session *h2_new(
-    const struct http_session_impl *impl, const struct http_session_conf *c)
+static struct http_session *h2_new(bool server, const struct http_session_conf *c)
 {
 	nghttp2_session_callbacks *cb = NULL;
 	nghttp2_option *opt = NULL;
 	struct h2_session *h = mem_zalloc(sizeof(*h));
 	if (!h)
 		return NULL;
-	http_session_init(&h->base, impl, c);
+	http_session_init(&h->base, &h2_impl, server, c);
 	h2_bucket_init(&h->resets, LIMIT_RESETS_BURST, LIMIT_RESETS_PER_S);
 	h2_bucket_init(&h->controls, LIMIT_CTRL_FRAMES_PER_S, LIMIT_CTRL_FRAMES_PER_S);
 	bool ready = nghttp2_session_callbacks_new(&cb) == 0 && nghttp2_option_new(&opt) == 0 &&
@@ -324,10 +307,10 @@ static struct http_session *h2_new(
 
 struct http_session *h2_server_new(const struct http_session_conf *c)
 {
-	return h2_new(&server_impl, c);
+	return h2_new(true, c);
 }
 
 struct http_session *h2_client_new(const struct http_session_conf *c)
 {
-	return h2_new(&client_impl, c);
+	return h2_new(false, c);
 }

@@ -50,8 +50,11 @@ struct http_head {
 	char *authority; /* request: Host or :authority, may be "" */
 	char *path;	 /* request: origin form with query, begins with '/'; or "*" for OPTIONS */
 	int status;	 /* response; 0 in a request */
-	bool upgrade;	 /* HTTP/1.1 request with a valid Connection: upgrade + Upgrade */
-	int64_t length;	 /* declared content-length, -1 when unknown */
+	/* A request to switch to the protocol in the field "upgrade": of HTTP/1.1 with a valid
+	 * Connection: upgrade, or an extended CONNECT of HTTP/2 (RFC 8441), which is told as if it
+	 * were the same GET. */
+	bool upgrade;
+	int64_t length; /* declared content-length, -1 when unknown */
 	struct http_fields fields;
 };
 #define HTTP_HEAD_INIT       \
@@ -96,7 +99,8 @@ struct http_session *http_stream_session(const struct http_stream *st);
  * upgrade stream into raw bytes both ways. With end, nothing more follows. 0, -ENOMEM, -EINVAL (bad
  * state or a head that cannot be sent). The session writes host, content-length and the
  * connection's own fields itself and skips the owner's, except "connection: close" and the
- * "upgrade" of a 101 or upgrade request. A body that the protocol has no place for (HEAD, 204, 304)
+ * "upgrade" of a 101 or upgrade request. A 101 is a 200 on HTTP/2, and its stream's two ways end
+ * each by itself. A body that the protocol has no place for (HEAD, 204, 304)
  * is dropped. */
 int http_stream_respond(struct http_stream *st, const struct http_head *head, bool end);
 /* Queue body bytes: 0, -ENOMEM, -EPIPE (our side already ended or the stream was reset). */
@@ -149,7 +153,9 @@ struct http_stream *http_session_request(struct http_session *s, const struct ht
  * behind: offer the rest again after http_session_want_read() turns true), or -EPROTO or -ENOMEM:
  * send what is pending, then close. now_ms (monotonic) feeds the flood limits. */
 ssize_t http_session_recv(struct http_session *s, const void *p, size_t n, uint64_t now_ms);
-/* The peer closed its side. 0 or -ECONNRESET when something was unfinished. */
+/* The peer closed its side. 0 or -ECONNRESET when something was unfinished. A client whose request
+ * is whole may still wait for the answer, or may be gone: the session sends a few bytes without
+ * meaning, which a peer that is gone answers with a reset. */
 int http_session_recv_eof(struct http_session *s);
 /* Next piece of output, valid until the next call on this session; 0 bytes when there is none now;
  * -ENOMEM; -ECONNABORTED: an HTTP/1.1 message was broken off, reset the connection so that the peer
@@ -160,6 +166,9 @@ bool http_session_want_read(const struct http_session *s);
 bool http_session_done(const struct http_session *s);
 /* Stop taking new streams (GOAWAY / Connection: close); running ones go on. */
 void http_session_drain(struct http_session *s);
+/* HTTP/1.1, switched: our way has ended and the peer's goes on. When the output is flushed, the
+ * writing side of the connection is to be shut. */
+bool http_session_output_ended(const struct http_session *s);
 size_t http_session_streams(const struct http_session *s);
 /* Keep-alive PING (HTTP/2 only); answered says whether the last one came back. */
 void http_session_ping(struct http_session *s);

@@ -53,22 +53,26 @@ struct http_stream {
 	bool end_due;	/* on_end was held back until our answer to an upgrade was known */
 	bool oversize;	/* HTTP/2: the head being received is over its limit */
 	bool head_ends; /* the peer's head is its whole message: on_end is about to come */
+	bool tunnel;	/* 101: raw bytes both ways, and each way ends by itself */
+	char *protocol; /* HTTP/2 client: asked for with the request, until it is answered */
 };
 
 /* The protocols. Each function is called with an open stream unless said otherwise. */
 struct http_session_impl {
 	int version;
-	bool server;
 	ssize_t (*recv)(struct http_session *s, const unsigned char *p, size_t n, uint64_t now_ms);
 	int (*recv_eof)(struct http_session *s);
 	ssize_t (*send)(struct http_session *s, const void **ret_p);
 	bool (*want_read)(const struct http_session *s);
 	bool (*done)(const struct http_session *s);
+	/* Optional. */
+	bool (*output_ended)(const struct http_session *s);
 	void (*drain)(struct http_session *s);
 	void (*ping)(struct http_session *s);
 	bool (*ping_answered)(const struct http_session *s);
 	void (*fini)(struct http_session *s);
-	/* Client: 0, -EAGAIN, -ESHUTDOWN: may a stream be opened; then begin it: 0 or -ENOMEM. */
+	/* Client: 0, -EAGAIN, -ESHUTDOWN: may a stream be opened; then begin it: 0, -ENOMEM, or
+	 * -EINVAL for what this version cannot say. */
 	int (*may_open)(const struct http_session *s);
 	int (*open)(struct http_stream *st, const struct http_head *head, bool end);
 	/* Server: 0 or -ENOMEM. st->no_body is set already; it implies end. */
@@ -89,12 +93,13 @@ struct http_session {
 	struct link streams;
 	struct link ready;
 	size_t n_streams;
+	bool server;
 	bool busy; /* inside recv, send, recv_eof or free */
 	bool freeing;
 };
 
 /* ---- session ---- */
-void http_session_init(struct http_session *s, const struct http_session_impl *impl,
+void http_session_init(struct http_session *s, const struct http_session_impl *impl, bool server,
     const struct http_session_conf *c);
 /* One piece of output. With a frame on top it fits the memory that a busy buffer keeps. */
 #define HTTP_OUT_TARGET (40 * 1024)

@@ -21,10 +21,11 @@ int http_sniff(const void *p, size_t n)
 	return n < whole ? 0 : 2;
 }
 
-void http_session_init(
-    struct http_session *s, const struct http_session_impl *impl, const struct http_session_conf *c)
+void http_session_init(struct http_session *s, const struct http_session_impl *impl, bool server,
+    const struct http_session_conf *c)
 {
 	s->impl = impl;
+	s->server = server;
 	s->conf = *c;
 	if (s->conf.stream_window == 0)
 		s->conf.stream_window = LIMIT_STREAM_WINDOW;
@@ -141,7 +142,7 @@ void http_session_wake(struct http_session *s)
 struct http_stream *http_session_request(struct http_session *s, const struct http_head *head,
     bool end, const struct http_handler *h, void *user, int *ret_err)
 {
-	bool refused = s->impl->server || !http_head_is_sendable(head, false) ||
+	bool refused = s->server || !http_head_is_sendable(head, false) ||
 		       (end && (head->length > 0 || head->upgrade));
 	int r = refused ? -EINVAL : 0;
 	if (r == 0)
@@ -175,6 +176,11 @@ bool http_session_want_read(const struct http_session *s)
 bool http_session_done(const struct http_session *s)
 {
 	return s->impl->done(s);
+}
+
+bool http_session_output_ended(const struct http_session *s)
+{
+	return s->impl->output_ended && s->impl->output_ended(s);
 }
 
 void http_session_drain(struct http_session *s)

@@ -31,6 +31,7 @@ void http_stream_discard(struct http_stream *st)
 	http_fields_fini(&st->peer_trailers);
 	http_fields_fini(&st->trailers);
 	buf_fini(&st->queue);
+	mem_free(st->protocol);
 	mem_free(st);
 }
 
@@ -184,7 +185,7 @@ static bool status_forbids_body(const struct http_head *head)
 
 static bool may_respond(const struct http_stream *st, const struct http_head *head, bool end)
 {
-	if (!st->session->impl->server || st->closed || st->send != HTTP_SEND_STATE_HEAD ||
+	if (!st->session->server || st->closed || st->send != HTTP_SEND_STATE_HEAD ||
 	    !http_head_is_sendable(head, true))
 		return false;
 	if (head->status == 101)

@@ -3,7 +3,9 @@
 #include "rpc_http_tests.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -227,21 +229,110 @@ START_TEST(head_that_is_the_end_stays_so)
 }
 END_TEST
 
+static int raw_upgrade(const char *path, int up_version, struct buf *got)
+{
+	char request[256];
+	world_start_proxy(1, up_version);
+	int fd = raw_connect(w.front_port);
+	(void)snprintf(request, sizeof(request),
+	    "GET %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", path);
+	raw_send(fd, request);
+	raw_read_until(fd, got, "\r\n\r\n");
+	ck_assert_ptr_nonnull(strstr(buf_cstr(got), "HTTP/1.1 101 "));
+	ck_assert_ptr_nonnull(strstr(buf_cstr(got), "upgrade: echo\r\n"));
+	return fd;
+}
+
 START_TEST(upgrade_is_a_tunnel)
 {
 	CLEAN_BUF struct buf got = BUF_INIT;
-	world_start_proxy(1, 1);
-	int fd = raw_connect(w.front_port);
-	raw_send(fd, "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-		     "Upgrade: echo\r\n\r\n");
-	raw_read_until(fd, &got, "\r\n\r\n");
-	ck_assert_ptr_nonnull(strstr(buf_cstr(&got), "HTTP/1.1 101 "));
+	int fd = raw_upgrade("/upgrade", 1 + _i, &got);
 	raw_send(fd, "first ");
 	raw_read_until(fd, &got, "first ");
 	raw_send(fd, "second");
 	raw_read_until(fd, &got, "second");
 	(void)close(fd);
 	RUN_UNTIL(w.done == 1 && w.closes == 1);
+	world_stop();
+}
+END_TEST
+
+/* The client ends its way while all of its bytes are still to come back. */
+START_TEST(tunnel_ended_by_the_client)
+{
+	CLEAN_BUF struct buf got = BUF_INIT;
+	static char block[64 * 1024];
+	int fd = raw_upgrade("/upgrade", 1 + _i, &got);
+	memset(block, 'b', sizeof(block) - 1);
+	for (int i = 0; i < 3; i++)
+		raw_send(fd, block);
+	raw_send(fd, "last");
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	ck_assert_int_eq(raw_read_to_end(fd, &got), 0);
+	const char *body = strstr(buf_cstr(&got), "\r\n\r\n") + 4;
+	ck_assert_uint_eq(strlen(body), 3 * (sizeof(block) - 1) + 4);
+	ck_assert_str_eq(body + 3 * (sizeof(block) - 1), "last");
+	(void)close(fd);
+	RUN_UNTIL(w.done == 1 && w.closes == 1);
+	ck_assert_int_eq(w.last_close, 0);
+	world_stop();
+}
+END_TEST
+
+START_TEST(tunnel_ended_by_the_origin)
+{
+	CLEAN_BUF struct buf got = BUF_INIT;
+	int fd = raw_upgrade("/upgrade-end", 1 + _i, &got);
+	ck_assert_int_eq(raw_read_to_end(fd, &got), 0);
+	run_idle();
+	ck_assert_uint_eq(w.closes + w.done, 0);
+	raw_send(fd, "still heard");
+	RUN_UNTIL(w.held_bytes == 11);
+	ck_assert_uint_eq(w.closes + w.done, 0);
+	(void)close(fd);
+	RUN_UNTIL(w.done == 1 && w.closes == 1);
+	ck_assert_int_eq(w.last_close, 0);
+	world_stop();
+}
+END_TEST
+
+START_TEST(half_closed_client_gets_its_answer)
+{
+	CLEAN_BUF struct buf got = BUF_INIT;
+	world_start_proxy(1, 1 + _i % 2);
+	int fd = raw_connect(w.front_port);
+	raw_send(fd, "GET /reset-late HTTP/1.1\r\nHost: x\r\n\r\n");
+	if (_i / 2)
+		raw_read_until(fd, &got, "part");
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	RUN_UNTIL(w.held);
+	run_for(50);
+	ck_assert_int_eq(http_stream_end(w.held, NULL), 0);
+	ck_assert_int_eq(raw_read_to_end(fd, &got), 0);
+	ck_assert_ptr_nonnull(strstr(buf_cstr(&got), "part\r\n"));
+	const char *all = buf_cstr(&got);
+	ck_assert_str_eq(all + strlen(all) - 5, "0\r\n\r\n");
+	(void)close(fd);
+	RUN_UNTIL(w.done == 1);
+	ck_assert_int_eq(w.last_close, 0);
+	world_stop();
+}
+END_TEST
+
+/* One that has closed is told from it within moments, whatever state its answer is in. */
+START_TEST(closed_client_is_noticed)
+{
+	CLEAN_BUF struct buf got = BUF_INIT;
+	world_start_proxy(1, 1 + _i % 2);
+	int fd = raw_connect(w.front_port);
+	raw_send(fd, _i / 2 ? "GET /reset-late HTTP/1.1\r\nHost: x\r\n\r\n"
+			    : "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+	if (_i / 2)
+		raw_read_until(fd, &got, "part");
+	RUN_UNTIL(w.held);
+	(void)close(fd);
+	RUN_UNTIL(w.done == 1 && w.closes == 1);
+	ck_assert_int_lt(w.last_close, 0);
 	world_stop();
 }
 END_TEST
@@ -280,6 +371,10 @@ void add_proxy_tests(Suite *s)
 	tcase_add_loop_test(tc, early_answer_ends_the_exchange, 0, 4);
 	tcase_add_loop_test(tc, trailers_pass, 0, 4);
 	tcase_add_loop_test(tc, head_that_is_the_end_stays_so, 0, 4);
-	tcase_add_test(tc, upgrade_is_a_tunnel);
+	tcase_add_loop_test(tc, upgrade_is_a_tunnel, 0, 2);
+	tcase_add_loop_test(tc, tunnel_ended_by_the_client, 0, 2);
+	tcase_add_loop_test(tc, tunnel_ended_by_the_origin, 0, 2);
+	tcase_add_loop_test(tc, half_closed_client_gets_its_answer, 0, 4);
+	tcase_add_loop_test(tc, closed_client_is_noticed, 0, 4);
 	tcase_add_test(tc, many_at_once);
 }

@@ -197,6 +197,12 @@ static void hold_data(struct http_stream *st, const void *p, size_t n, void *use
 	w.held_bytes += n;
 }
 
+static void swallow_data(struct http_stream *st, const void *p, size_t n, void *user)
+{
+	w.held_bytes += n;
+	http_stream_consume(st, n);
+}
+
 static void do_hold(struct http_stream *st, const char *rest)
 {
 	static const struct http_handler hold_handler = {
@@ -244,6 +250,18 @@ static void do_upgrade(struct http_stream *st, const char *rest)
 	ck_assert(http_stream_peer_head(st)->upgrade);
 	(void)origin_stream(st, &echo_handler);
 	respond(st, 101, false, "upgrade", "echo");
+}
+
+/* Ends its own way at once and takes what comes. */
+static void do_upgrade_end(struct http_stream *st, const char *rest)
+{
+	static const struct http_handler handler = {
+		.on_data = swallow_data,
+		.on_close = origin_closed,
+	};
+	(void)origin_stream(st, &handler);
+	respond(st, 101, false, "upgrade", "echo");
+	ck_assert_int_eq(http_stream_end(st, NULL), 0);
 }
 
 static void do_peer(struct http_stream *st, const char *rest)
@@ -298,6 +316,7 @@ static const struct {
 	{ "/reset-late", do_reset_late },
 	{ "/trailers-only", do_trailers_only },
 	{ "/trailers", do_trailers },
+	{ "/upgrade-end", do_upgrade_end },
 	{ "/upgrade", do_upgrade },
 	{ "/peer", do_peer },
 	{ "/fields", do_fields },

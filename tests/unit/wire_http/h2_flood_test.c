@@ -135,8 +135,17 @@ static void put_ping_ack(void)
 	frame_put(&in, F_PING, ACK, 0, "12345678", 8);
 }
 
-static void (*const control_frames[])(
-    void) = { put_ping, put_settings, put_priority, put_window, put_empty_data, put_ping_ack };
+static void put_unknown(void)
+{
+	frame_put(&in, 0xfa, 0, 0, "of no known type", 16);
+}
+static void put_altsvc(void)
+{
+	frame_put(&in, 0xa, 0, 0, "\0\1a\0", 4);
+}
+
+static void (*const control_frames[])(void) = { put_ping, put_settings, put_priority, put_window,
+	put_empty_data, put_ping_ack, put_unknown, put_altsvc };
 
 START_TEST(control_flood)
 {
@@ -428,8 +437,8 @@ void h2_flood_tests(Suite *s)
 	tcase_add_test(tc, rapid_reset);
 	tcase_add_test(tc, slow_resets_are_allowed);
 	tcase_add_test(tc, made_resets);
-	tcase_add_loop_test(tc, control_flood, 0, 6);
-	tcase_add_loop_test(tc, control_frames_at_a_bearable_rate, 0, 6);
+	tcase_add_loop_test(tc, control_flood, 0, 8);
+	tcase_add_loop_test(tc, control_frames_at_a_bearable_rate, 0, 8);
 	tcase_add_test(tc, unread_acks_are_bounded);
 	tcase_add_test(tc, reader_may_update_often);
 	tcase_add_loop_test(tc, continuation_flood, 0, 2);

@@ -83,3 +83,4 @@ void reentry_tests(Suite *s);
 void sweep_tests(Suite *s);
 void multipart_tests(Suite *s);
 void select_tests(Suite *s);
+void tunnel_tests(Suite *s);

@@ -14,6 +14,7 @@ tests_unit_wire_http_wire_http_test_SOURCES = \
 	tests/unit/wire_http/reentry_test.c \
 	tests/unit/wire_http/select_test.c \
 	tests/unit/wire_http/sweep_test.c \
+	tests/unit/wire_http/tunnel_test.c \
 	tests/unit/wire_http/wire_http_test.c \
 	tests/lib/test.h
 tests_unit_wire_http_wire_http_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)

@@ -13,6 +13,7 @@ static Suite *wire_http_suite(void)
 	sweep_tests(s);
 	multipart_tests(s);
 	select_tests(s);
+	tunnel_tests(s);
 	return s;
 }
 
