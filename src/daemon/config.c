@@ -93,6 +93,7 @@ static const struct yaml_key limit_keys[] = {
 	{ "sandboxes", YAML_UINT, AT(max_sandboxes), .min = 1, .max = 10000 },
 	{ "per_team", YAML_UINT, AT(max_per_team), .min = 1, .max = 10000 },
 	{ "connections", YAML_UINT, AT(max_connections), .min = 16, .max = 1000000 },
+	{ "sandbox_connections", YAML_UINT, AT(max_sandbox_connections), .min = 1, .max = 2000 },
 	{ .key = NULL },
 };
 
@@ -132,6 +133,7 @@ static int set_defaults(struct config *c)
 		.max_sandboxes = 200,
 		.max_per_team = 100,
 		.max_connections = 4096,
+		.max_sandbox_connections = 1000,
 		.pool = true,
 		.log_level = LOG_LEVEL_INFO,
 	};

@@ -36,6 +36,7 @@ struct config {
 	int driver;		/* enum config_driver */
 	int min_isolation;	/* enum config_isolation */
 	unsigned max_sandboxes, max_per_team, max_connections;
+	unsigned max_sandbox_connections; /* requests in progress for one sandbox */
 	bool pool;
 	bool kill_on_stop;
 	char *network_cidr; /* "" = chosen */

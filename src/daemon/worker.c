@@ -192,6 +192,7 @@ static int listen_and_tell(struct op *op)
 		.web_dir = w->conf->web_dir,
 		.domain = str_empty(w->conf->domain) ? NULL : w->conf->domain,
 		.driver = w->driver->name,
+		.max_exchanges = w->conf->max_sandbox_connections,
 	};
 	w->service = service_new(&sc, &op->err);
 	if (!w->service)

@@ -112,6 +112,8 @@ static int fill_from_params(
 	id->internet = p->internet;
 	id->timeout_s = p->timeout_s;
 	id->team = team_get(s, p->team_id);
+	if (mem_set_str(&id->mask_host, p->mask_host) < 0)
+		return -ENOMEM;
 	id->metadata = strv_copy(p->metadata);
 	id->env = strv_copy(p->env);
 	if (!id->team || !id->metadata || !id->env)
@@ -136,6 +138,7 @@ static int fill_from_row(struct identity *id, struct sandboxes *s, const struct 
 	if (!id->team || !id->metadata || !id->env ||
 	    mem_set_str(&id->access_token, r->access_token) < 0 ||
 	    mem_set_str(&id->traffic_token, r->traffic_token) < 0 ||
+	    mem_set_str(&id->mask_host, r->mask_host) < 0 ||
 	    mem_set_str(&id->metadata_json, r->metadata_json) < 0 ||
 	    mem_set_str(&id->env_json, r->env_json) < 0)
 		return -ENOMEM;
@@ -175,6 +178,7 @@ struct identity *identity_unref(struct identity *id)
 	(void)team_put(id->team);
 	mem_free(id->access_token);
 	mem_free(id->traffic_token);
+	mem_free(id->mask_host);
 	(void)strv_free(id->metadata);
 	(void)strv_free(id->env);
 	mem_free(id->metadata_json);

@@ -38,7 +38,7 @@ void team_remove(struct team *t, struct sandbox *sb);
 struct identity {
 	unsigned refs;	   /* a create and the sandbox that it gets share one */
 	struct team *team; /* reference */
-	char *access_token, *traffic_token;
+	char *access_token, *traffic_token, *mask_host;
 	char **metadata; /* key, value, ..., NULL */
 	char **env;	 /* "K=V", NULL at the end */
 	char *metadata_json, *env_json;

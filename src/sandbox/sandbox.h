@@ -66,6 +66,9 @@ struct sandbox_view {
 	const char *team_id;	   /* "" while pooled */
 	const char *access_token;  /* NULL when not secured */
 	const char *traffic_token; /* NULL unless public traffic is refused */
+	/* The host that programs in the sandbox are told, where "${PORT}" stands for the port;
+	 * NULL: the client's own. */
+	const char *mask_host;
 	enum sandbox_state state;
 	enum sandbox_end end;
 	const char *end_detail;	       /* sentence, "" if none */
@@ -115,6 +118,7 @@ struct sandbox_params {
 	bool secure;
 	bool internet; /* and the template allows it */
 	bool allow_public_traffic;
+	const char *mask_host;	     /* NULL = none; copied */
 	const char *const *metadata; /* key, value, ..., NULL; copied */
 	const char *const *env;	     /* "K=V", ..., NULL; copied */
 };

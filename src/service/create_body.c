@@ -3,11 +3,14 @@
 
 #include <errno.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "image/template.h"
+#include "service/gateway.h"
 #include "service/params.h"
+#include "wire/http.h"
 
 #define TIMEOUT_V1_S 15
 #define TIMEOUT_V2_S 300
@@ -103,12 +106,27 @@ static int read_rules(const json_t *net, struct params *ret, struct err *reterr)
 	return deny < 0 ? deny : 0;
 }
 
-static int read_proxying(const json_t *net, struct err *reterr)
+static int read_mask_host(const json_t *net, struct params *ret, struct err *reterr)
 {
+	CLEAN_BUF struct buf example = BUF_INIT;
 	const char *host = "";
-	int r = json_get_str(net, "maskRequestHost", 256, &host, reterr);
-	if (r >= 0 && *host)
-		r = refuse(reterr, "maskRequestHost", "not supported by this server");
+	int r = json_get_str(net, "maskRequestHost", PARAMS_MAX_HOST, &host, reterr);
+	if (r < 0 || !*host)
+		return r;
+	if (gateway_mask_host(&example, host, 65535) < 0)
+		return err_set(reterr, -ENOMEM, "out of memory");
+	const char *text = buf_cstr(&example);
+	if (!text || !http_is_authority(text))
+		return refuse(reterr, "maskRequestHost",
+		    "expected a host name with an optional port, which may be ${PORT}");
+	(void)str_copy(ret->mask_host, sizeof(ret->mask_host), host);
+	ret->p.mask_host = ret->mask_host;
+	return 0;
+}
+
+static int read_proxying(const json_t *net, struct params *ret, struct err *reterr)
+{
+	int r = read_mask_host(net, ret, reterr);
 	if (r >= 0)
 		r = expect_no_items(net, "httpsPorts",
 		    "not supported by this server, expected an empty list", reterr);
@@ -127,7 +145,7 @@ static int read_network_object(const json_t *net, struct params *ret, struct err
 	if (r == 0)
 		r = json_get_bool(net, "allowPublicTraffic", &ret->p.allow_public_traffic, reterr);
 	if (r >= 0)
-		r = read_proxying(net, reterr);
+		r = read_proxying(net, ret, reterr);
 	if (r >= 0 && !ret->p.allow_public_traffic && !ret->p.secure)
 		r = refuse(reterr, "allowPublicTraffic", "false needs secure to be true");
 	return r < 0 ? r : 0;

@@ -194,9 +194,38 @@ static void drop_secrets(struct http_fields *f)
 	}
 }
 
-static int make_head(struct http_head *dst, const struct http_head *src, unsigned port)
+int gateway_mask_host(struct buf *dst, const char *mask, unsigned port)
+{
+	static const char variable[] = "${PORT}";
+	for (const char *p; (p = strstr(mask, variable)); mask = p + strlen(variable)) {
+		int r = buf_append(dst, mask, (size_t)(p - mask));
+		if (r == 0)
+			r = buf_printf(dst, "%u", port);
+		if (r < 0)
+			return r;
+	}
+	return buf_append_str(dst, mask);
+}
+
+/* The program in the sandbox is told another host than the client asked for. */
+static int mask_host(struct http_head *head, const char *mask, unsigned port)
+{
+	CLEAN_BUF struct buf host = BUF_INIT;
+	int r = gateway_mask_host(&host, mask, port);
+	const char *text = r == 0 ? buf_cstr(&host) : NULL;
+	if (!text)
+		return -ENOMEM;
+	http_fields_remove(&head->fields, "x-forwarded-host");
+	r = http_fields_add(&head->fields, "x-forwarded-host", head->authority);
+	return r < 0 ? r : mem_set_str(&head->authority, text);
+}
+
+static int make_head(
+    struct http_head *dst, const struct http_head *src, unsigned port, const char *mask)
 {
 	int r = proxy_request_head(dst, src);
+	if (r == 0 && mask && !route_is_agent_port(port))
+		r = mask_host(dst, mask, port);
 	if (r < 0)
 		return r;
 	drop_secrets(&dst->fields);
@@ -231,8 +260,8 @@ static void on_done(void *arg)
 	exchange_free(arg);
 }
 
-static int exchange_start(
-    struct box *b, const struct route *route, struct guest *guest, struct http_stream *st)
+static int exchange_start(struct box *b, const struct route *route, const char *mask,
+    struct guest *guest, struct http_stream *st)
 {
 	struct exchange *x = exchange_new(b, route);
 	if (!x) {
@@ -245,7 +274,7 @@ static int exchange_start(
 		.on_break = on_break,
 		.on_done = on_done,
 		.arg = x };
-	int r = make_head(&x->head, http_stream_peer_head(st), route->port);
+	int r = make_head(&x->head, http_stream_peer_head(st), route->port, mask);
 	if (r == 0)
 		r = proxy_start(st, &c, &x->proxy);
 	if (r < 0)
@@ -280,7 +309,7 @@ static void forward(struct gateway *g, const struct route *route, struct http_st
 		return;
 	}
 	/* Neither want of memory nor of connections says anything about the sandbox. */
-	if (!b || exchange_start(b, route, guest, st) < 0)
+	if (!b || exchange_start(b, route, v.mask_host, guest, st) < 0)
 		gateway_answer(st, route, GATEWAY_BUSY, g->conf.max_exchanges);
 }
 

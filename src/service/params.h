@@ -16,6 +16,8 @@ struct templates;
 #define PARAMS_MAX_ENTRIES 256	     /* metadata or environment entries: list flooding */
 #define PARAMS_MAX_BYTES (64 * 1024) /* their names and values together */
 
+#define PARAMS_MAX_HOST 255
+
 struct params_list { /* copies, NULL at the end once not empty */
 	char **v;
 	size_t n, cap;
@@ -25,6 +27,7 @@ struct params {
 	struct sandbox_params p;
 	const struct template *tmpl;
 	struct params_list metadata, env;
+	char mask_host[PARAMS_MAX_HOST + 1];
 };
 
 /* Zeroed memory is valid for all of these. Every one: 0, -EINVAL and reterr, or -ENOMEM. */

@@ -72,7 +72,10 @@ json_t *sandbox_json_detail(const struct sandbox *sb)
 	json_t *o = sandbox_json_listed(sb);
 	o = with(o, "allowInternetAccess", json_boolean(v.internet));
 	o = with(o, "domain", json_null());
-	o = with(o, "network", json_pack("{s:b}", "allowPublicTraffic", v.traffic_token == NULL));
+	json_t *network = json_pack("{s:b}", "allowPublicTraffic", v.traffic_token == NULL);
+	if (v.mask_host)
+		network = with(network, "maskRequestHost", json_string(v.mask_host));
+	o = with(o, "network", network);
 	o = with(o, "lifecycle", json_pack("{s:b, s:s}", "autoResume", 0, "onTimeout", "kill"));
 	if (v.access_token)
 		o = with(o, "envdAccessToken", json_string(v.access_token));

@@ -175,9 +175,10 @@ static size_t text_size(const char *s)
 
 static struct write *write_new(const struct store_sandbox *r)
 {
-	struct write *w = mem_alloc(sizeof(*w) + text_size(r->template_name) +
-				    text_size(r->access_token) + text_size(r->traffic_token) +
-				    text_size(r->metadata_json) + text_size(r->env_json));
+	struct write *w =
+	    mem_alloc(sizeof(*w) + text_size(r->template_name) + text_size(r->access_token) +
+		      text_size(r->traffic_token) + text_size(r->mask_host) +
+		      text_size(r->metadata_json) + text_size(r->env_json));
 	if (!w)
 		return NULL;
 	char *at = (char *)(w + 1);
@@ -185,6 +186,7 @@ static struct write *write_new(const struct store_sandbox *r)
 	w->row.template_name = put_text(&at, r->template_name);
 	w->row.access_token = put_text(&at, r->access_token);
 	w->row.traffic_token = put_text(&at, r->traffic_token);
+	w->row.mask_host = put_text(&at, r->mask_host);
 	w->row.metadata_json = put_text(&at, r->metadata_json);
 	w->row.env_json = put_text(&at, r->env_json);
 	return w;

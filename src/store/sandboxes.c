@@ -10,6 +10,7 @@ void store_sandbox_fini(struct store_sandbox *r)
 	mem_free(r->template_name);
 	mem_free(r->access_token);
 	mem_free(r->traffic_token);
+	mem_free(r->mask_host);
 	mem_free(r->metadata_json);
 	mem_free(r->env_json);
 	*r = (struct store_sandbox){ 0 };
@@ -31,7 +32,8 @@ static int fill_sandbox(sqlite3_stmt *st, void *row, struct err *reterr)
 	if (db_column_dup(st, 2, &sb->template_name) < 0 ||
 	    db_column_dup(st, 3, &sb->access_token) < 0 ||
 	    db_column_dup(st, 4, &sb->traffic_token) < 0 ||
-	    db_column_dup(st, 5, &sb->metadata_json) < 0 || db_column_dup(st, 6, &sb->env_json) < 0)
+	    db_column_dup(st, 5, &sb->metadata_json) < 0 ||
+	    db_column_dup(st, 6, &sb->env_json) < 0 || db_column_dup(st, 11, &sb->mask_host) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	sb->internet = sqlite3_column_int(st, 7) != 0;
 	sb->state = sqlite3_column_int(st, 8);
@@ -45,7 +47,8 @@ int store_load_sandboxes(
 {
 	static const struct db_query query = {
 		.sql = "SELECT id, team_id, template_name, access_token, traffic_token,"
-		       " metadata_json, env_json, internet, state, started_ns, end_at_ns"
+		       " metadata_json, env_json, internet, state, started_ns, end_at_ns,"
+		       " mask_host"
 		       " FROM sandboxes ORDER BY started_ns, id DESC",
 		.what = "reading sandboxes",
 		.sz = sizeof(struct store_sandbox),
@@ -75,6 +78,7 @@ int db_put_sandbox(struct db *db, const struct store_sandbox *r, struct err *ret
 	(void)sqlite3_bind_int(st, 9, r->state);
 	(void)sqlite3_bind_int64(st, 10, r->started_ns);
 	(void)sqlite3_bind_int64(st, 11, r->end_at_ns);
+	db_bind_text(st, 12, r->mask_host);
 	return db_run(db, st, "writing a sandbox", reterr);
 }
 

@@ -41,6 +41,8 @@ static const char *const migrations[] = {
 	" state INTEGER NOT NULL,"
 	" started_ns INTEGER NOT NULL,"
 	" end_at_ns INTEGER NOT NULL) STRICT;",
+
+	"ALTER TABLE sandboxes ADD COLUMN mask_host TEXT;",
 };
 #define VERSION (int)(sizeof(migrations) / sizeof(migrations[0]))
 

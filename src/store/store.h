@@ -63,6 +63,7 @@ struct store_sandbox {
 	char *template_name;
 	char *access_token;  /* NULL = none */
 	char *traffic_token; /* NULL = none */
+	char *mask_host;     /* NULL = none */
 	char *metadata_json; /* object */
 	char *env_json;	     /* object */
 	bool internet;

@@ -62,6 +62,8 @@ struct http_head {
 		.length = -1 \
 	}
 void http_head_fini(struct http_head *h);
+/* host[:port] without user information; empty is accepted. */
+bool http_is_authority(const char *s);
 int http_head_set_request(struct http_head *h, const char *method, const char *scheme,
     const char *authority, const char *path);
 

@@ -138,8 +138,6 @@ int http_fields_copy(struct http_fields *dst, const struct http_fields *src);
 bool http_list_has(const char *list, const char *token);
 bool http_is_token(const char *p, size_t n);
 bool http_is_field_value(const char *p, size_t n);
-/* host[:port] without user information; empty is accepted. */
-bool http_is_authority(const char *s);
 /* Visible ASCII that begins with '/', without a fragment; or "*". */
 bool http_is_path(const char *s);
 /* One field with digits of at most INT64_MAX: 0 and *ret (-1 without one) or -EINVAL. */

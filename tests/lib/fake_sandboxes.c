@@ -27,7 +27,7 @@ struct sandbox {
 	unsigned refs;
 	char id[ID_SANDBOX_LEN + 1], team_id[40];
 	const struct template *tmpl;
-	char *access_token, *traffic_token, *end_detail;
+	char *access_token, *traffic_token, *mask_host, *end_detail;
 	enum sandbox_state state;
 	enum sandbox_end end;
 	int64_t started_ns, end_at_ns;
@@ -106,6 +106,7 @@ void sandbox_view(const struct sandbox *sb, struct sandbox_view *ret)
 		.team_id = sb->team_id,
 		.access_token = sb->access_token,
 		.traffic_token = sb->traffic_token,
+		.mask_host = sb->mask_host,
 		.state = sb->state,
 		.end = sb->end,
 		.end_detail = sb->end_detail,
@@ -147,6 +148,7 @@ struct sandbox *sandbox_unref(struct sandbox *sb)
 	free_list(sb->env);
 	free(sb->access_token);
 	free(sb->traffic_token);
+	free(sb->mask_host);
 	free(sb->end_detail);
 	free(sb);
 	return NULL;
@@ -269,6 +271,12 @@ struct sandbox *fake_sandbox_add(struct sandboxes *s, const char *team_id, const
 	return sb;
 }
 
+void fake_sandbox_set_mask_host(struct sandbox *sb, const char *mask)
+{
+	free(sb->mask_host);
+	sb->mask_host = must(strdup(mask));
+}
+
 void fake_sandbox_set_traffic_token(struct sandbox *sb, const char *token)
 {
 	free(sb->traffic_token);
@@ -349,6 +357,8 @@ struct sandbox_create *sandbox_create(
 	sb->env = copy_list(p->env);
 	if (p->secure)
 		sb->access_token = must(strdup("accesstoken"));
+	if (p->mask_host)
+		fake_sandbox_set_mask_host(sb, p->mask_host);
 	if (!p->allow_public_traffic)
 		sb->traffic_token = must(strdup("traffictoken"));
 	loop_defer_init(&c->defer, s->loop, on_create, c);

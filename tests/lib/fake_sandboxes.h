@@ -22,6 +22,7 @@ struct sandbox *fake_sandbox_add(struct sandboxes *s, const char *team_id, const
     int64_t started_ns, const char *const *metadata);
 void fake_sandbox_end(struct sandbox *sb, enum sandbox_end why, const char *detail);
 void fake_sandbox_emit(struct sandbox *sb, enum sandbox_event_kind kind);
+void fake_sandbox_set_mask_host(struct sandbox *sb, const char *mask);
 void fake_sandbox_set_traffic_token(struct sandbox *sb, const char *token);
 
 struct fake_sandboxes_stats {

@@ -35,6 +35,7 @@ START_TEST(create_and_look)
 	p.env = env;
 	p.timeout_s = 77;
 	p.allow_public_traffic = false;
+	p.mask_host = "a:${PORT}";
 	made_begin(&w, &m, &p);
 	struct sandbox *sb = made_wait(&w, &m);
 	ck_assert_ptr_nonnull(sb);
@@ -47,6 +48,7 @@ START_TEST(create_and_look)
 	ck_assert_ptr_nonnull(v.access_token);
 	ck_assert_ptr_nonnull(v.traffic_token);
 	ck_assert_str_ne(v.access_token, v.traffic_token);
+	ck_assert_str_eq(v.mask_host, "a:${PORT}");
 	ck_assert_str_eq(v.metadata[3], "test");
 	ck_assert_str_eq(v.env[1], "B=x=y");
 	ck_assert_ptr_null(v.env[2]);

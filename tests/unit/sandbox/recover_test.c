@@ -60,6 +60,7 @@ START_TEST(goes_on_as_before)
 	p.metadata = metadata;
 	p.env = env;
 	p.internet = false;
+	p.mask_host = "a:${PORT}";
 	p.timeout_s = 1234;
 	made_begin(&w, &m, &p);
 	sandbox_view(made_wait(&w, &m), &v);
@@ -78,6 +79,7 @@ START_TEST(goes_on_as_before)
 	ck_assert_str_eq(v.tmpl->name, "py");
 	ck_assert_str_eq(v.access_token, token);
 	ck_assert_ptr_null(v.traffic_token);
+	ck_assert_str_eq(v.mask_host, "a:${PORT}");
 	ck_assert_str_eq(v.metadata[1], "me");
 	ck_assert_str_eq(v.env[0], "A=b=c");
 	ck_assert(!v.internet);

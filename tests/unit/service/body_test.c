@@ -35,6 +35,9 @@ static const char *read_body(const char *text, bool version2, struct params *ret
 }
 
 #define T "{\"templateID\":\"code\""
+#define MASK                                                                                  \
+	"network: maskRequestHost: expected a host name with an optional port, which may be " \
+	"${PORT}"
 
 static const struct {
 	const char *body, *error;
@@ -82,8 +85,11 @@ static const struct {
 	    "[\"0.0.0.0/0\"]" },
 	{ T ",\"network\":{\"allowPublicTraffic\":0}}",
 	    "network: allowPublicTraffic: expected true or false" },
-	{ T ",\"network\":{\"maskRequestHost\":\"localhost:${PORT}\"}}",
-	    "network: maskRequestHost: not supported by this server" },
+	{ T ",\"network\":{\"maskRequestHost\":\"a b\"}}", MASK },
+	{ T ",\"network\":{\"maskRequestHost\":\"http://a\"}}", MASK },
+	{ T ",\"network\":{\"maskRequestHost\":\"a${HOST}\"}}", MASK },
+	{ T ",\"network\":{\"maskRequestHost\":1}}",
+	    "network: maskRequestHost: expected a string" },
 	{ T ",\"network\":{\"httpsPorts\":[443]}}",
 	    "network: httpsPorts: not supported by this server, expected an empty list" },
 	{ T ",\"network\":{\"egressProxy\":{\"address\":\"x\"}}}",
@@ -167,6 +173,21 @@ START_TEST(internet_is_denied_in_both_ways)
 }
 END_TEST
 
+START_TEST(mask_host_is_taken_over)
+{
+	struct err err = ERR_INIT;
+	struct params p;
+	ck_assert_str_eq(read_body(T ",\"network\":{\"maskRequestHost\":\"app.local:${PORT}\"}}",
+			     true, &p, &err),
+	    "");
+	ck_assert_str_eq(p.p.mask_host, "app.local:${PORT}");
+	params_fini(&p);
+	ck_assert_str_eq(read_body(T "}", true, &p, &err), "");
+	ck_assert_ptr_null(p.p.mask_host);
+	params_fini(&p);
+}
+END_TEST
+
 START_TEST(maps_are_taken_over)
 {
 	struct auth_team team = { .id = TEAM_A, .max_sandboxes = 7 };
@@ -201,5 +222,6 @@ void add_body_tests(Suite *s)
 	tcase_add_test(tc, harmless_defaults_pass);
 	tcase_add_test(tc, versions_differ);
 	tcase_add_test(tc, internet_is_denied_in_both_ways);
+	tcase_add_test(tc, mask_host_is_taken_over);
 	tcase_add_test(tc, maps_are_taken_over);
 }

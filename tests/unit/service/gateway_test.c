@@ -75,6 +75,29 @@ START_TEST(keys_stay_outside)
 }
 END_TEST
 
+START_TEST(the_host_is_masked)
+{
+	const char *const to_port[] = { ":authority", "8000-iabc.box.test", "x-forwarded-host",
+		"forged", NULL };
+	const char *const to_agent[] = { ":authority", "49983-iabc.box.test", NULL };
+	struct sandbox *sb = own();
+	expect_reply(call_with("GET", "/", to_port, NULL), 200, "agent");
+	ck_assert_str_eq(w.seen.host, "8000-iabc.box.test");
+	ck_assert_ptr_nonnull(strstr(w.seen.headers, "x-forwarded-host: forged\n"));
+	fake_sandbox_set_mask_host(sb, "${PORT}.local:${PORT}");
+	expect_reply(call_with("GET", "/", to_port, NULL), 200, "agent");
+	ck_assert_str_eq(w.seen.host, "8000.local:8000");
+	ck_assert_ptr_nonnull(strstr(w.seen.headers, "x-forwarded-host: 8000-iabc.box.test\n"));
+	ck_assert_ptr_null(strstr(w.seen.headers, "forged"));
+	fake_sandbox_set_mask_host(sb, "fixed");
+	expect_reply(call_with("GET", "/", to_port, NULL), 200, "agent");
+	ck_assert_str_eq(w.seen.host, "fixed");
+	expect_reply(call_with("GET", "/", to_agent, NULL), 200, "agent");
+	ck_assert_str_eq(w.seen.host, "49983-iabc.box.test");
+	ck_assert_ptr_null(strstr(w.seen.headers, "x-forwarded-host"));
+}
+END_TEST
+
 /* ---- refusals ---- */
 START_TEST(unknown_sandboxes_are_502)
 {
@@ -326,6 +349,7 @@ void add_gateway_tests(Suite *s)
 	tcase_add_checked_fixture(tc, world_start, world_stop);
 	tcase_add_test(tc, requests_reach_the_agent);
 	tcase_add_test(tc, the_port_header_is_ours_alone);
+	tcase_add_test(tc, the_host_is_masked);
 	tcase_add_test(tc, keys_stay_outside);
 	tcase_add_test(tc, unknown_sandboxes_are_502);
 	tcase_add_test(tc, malformed_routes_are_400);

@@ -59,6 +59,18 @@ START_TEST(create_without_security)
 }
 END_TEST
 
+START_TEST(create_with_a_masked_host)
+{
+	char path[64];
+	(void)call("POST", "/v2/sandboxes",
+	    "{\"templateID\":\"code\",\"network\":{\"maskRequestHost\":\"a:${PORT}\"}}");
+	(void)snprintf(path, sizeof(path), "/sandboxes/%s", text_of("sandboxID"));
+	struct reply *r = call("GET", path, NULL);
+	ck_assert_ptr_nonnull(strstr(reply_text(r),
+	    "\"network\":{\"allowPublicTraffic\":true,\"maskRequestHost\":\"a:${PORT}\"}"));
+}
+END_TEST
+
 START_TEST(create_refuses_bad_bodies)
 {
 	expect_reply(call("POST", "/sandboxes", ""), 400,
@@ -466,6 +478,7 @@ void add_rest_tests(Suite *s)
 	TCase *tc = test_case(s, "rest", 20);
 	tcase_add_checked_fixture(tc, world_start, world_stop);
 	tcase_add_loop_test(tc, create_answers_the_sandbox, 0, 2);
+	tcase_add_test(tc, create_with_a_masked_host);
 	tcase_add_test(tc, create_without_security);
 	tcase_add_test(tc, create_refuses_bad_bodies);
 	tcase_add_test(tc, create_tells_failures);

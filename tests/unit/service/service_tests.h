@@ -49,7 +49,7 @@ struct world {
 	/* what the agent saw last */
 	struct {
 		unsigned requests, closes;
-		char method[16], path[256], port[16], headers[2048];
+		char method[16], path[256], host[128], port[16], headers[2048];
 		struct http_stream *held; /* of /hold and /stream */
 	} seen;
 };

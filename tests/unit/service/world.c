@@ -31,6 +31,7 @@ static void note_request(struct http_stream *st)
 	w.seen.headers[0] = 0;
 	(void)str_copy(w.seen.method, sizeof(w.seen.method), h->method);
 	(void)str_copy(w.seen.path, sizeof(w.seen.path), h->path);
+	(void)str_copy(w.seen.host, sizeof(w.seen.host), h->authority);
 	(void)str_copy(w.seen.port, sizeof(w.seen.port), port ? port : "");
 	ck_assert_uint_eq(http_fields_count(&h->fields, "sandglass-port"), 1);
 	for (size_t i = 0; i < h->fields.n && at < sizeof(w.seen.headers); i++)
