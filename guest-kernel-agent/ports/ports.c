@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/buf.h"
+#include "base/id.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -15,22 +17,17 @@
 #include "rpc/proxy.h"
 #include "wire/http.h"
 
-#define CONNECTIONS_MAX 512 /* to one port */
+#define CONNECTIONS_MAX 4096 /* to one port: more than the daemon lets through to the sandbox */
 #define CONNECT_TIMEOUT_MS 5000
 #define IDLE_MS 60000 /* connections to a port are closed after this */
 #define PORTS_MAX 256 /* ports with connections; more are refused */
 
-/* Node binds "localhost" to ::1 alone, most others to 127.0.0.1 or to every address. */
-static const char *const addresses[] = { "127.0.0.1", "::1" };
-
-/* One port over one version of HTTP: the clients that lead there. */
+/* One port over one version of HTTP. */
 struct upstream {
 	struct ports *owner;
 	char key[16];
 	unsigned port;
-	int version;
-	unsigned address; /* where to try first */
-	struct http_client *clients[2];
+	struct http_client *client;
 	unsigned exchanges;
 	struct loop_timer idle;
 };
@@ -41,13 +38,9 @@ struct ports {
 	struct map *upstreams;
 };
 
-/* One attempt to pass a request on. */
 struct exchange {
 	struct upstream *up;
 	struct http_head head;
-	unsigned address;
-	bool second;
-	bool bodiless; /* so that it can be sent again */
 };
 
 struct ports *ports_new(struct loop *l, const struct identity *id)
@@ -67,8 +60,7 @@ static void upstream_free(struct upstream *up)
 {
 	(void)map_remove(up->owner->upstreams, up->key);
 	loop_timer_fini(&up->idle);
-	http_client_free(up->clients[0]);
-	http_client_free(up->clients[1]);
+	http_client_free(up->client);
 	mem_free(up);
 }
 
@@ -88,36 +80,44 @@ struct ports *ports_free(struct ports *p)
 	return mem_free(p);
 }
 
-static struct upstream *upstream_get(struct ports *p, unsigned port, int version)
+/* Node binds "localhost" to ::1 alone, most others to 127.0.0.1 or to every address. */
+static struct http_client *make_client(struct loop *l, unsigned port, int version)
+{
+	const struct http_client_conf c = { .host = "127.0.0.1",
+		.host2 = "::1",
+		.port = port,
+		.version = version,
+		.max_connections = CONNECTIONS_MAX,
+		.connect_timeout_ms = CONNECT_TIMEOUT_MS };
+	return http_client_new(l, &c);
+}
+
+/* 0, -EAGAIN or -ENOMEM. */
+static int upstream_get(struct ports *p, unsigned port, int version, struct upstream **ret)
 {
 	char key[16];
 	(void)snprintf(key, sizeof(key), "%u/%d", port, version);
 	struct upstream *up = map_get(p->upstreams, key);
-	if (up || map_size(p->upstreams) >= PORTS_MAX)
-		return up;
+	*ret = up;
+	if (up)
+		return 0;
+	if (map_size(p->upstreams) >= PORTS_MAX)
+		return -EAGAIN;
 	up = mem_zalloc(sizeof(*up));
-	if (!up || map_add(p->upstreams, key, up) < 0) {
-		mem_free(up);
-		return NULL;
-	}
+	if (!up)
+		return -ENOMEM;
 	(void)str_copy(up->key, sizeof(up->key), key);
 	up->owner = p;
 	up->port = port;
-	up->version = version;
+	up->client = make_client(p->loop, port, version);
+	if (!up->client || map_add(p->upstreams, key, up) < 0) {
+		http_client_free(up->client);
+		mem_free(up);
+		return -ENOMEM;
+	}
 	loop_timer_init(&up->idle, p->loop, on_idle, up);
-	return up;
-}
-
-static struct http_client *upstream_client(struct upstream *up, unsigned address)
-{
-	struct http_client_conf c = { .host = addresses[address],
-		.port = up->port,
-		.version = up->version,
-		.max_connections = CONNECTIONS_MAX,
-		.connect_timeout_ms = CONNECT_TIMEOUT_MS };
-	if (!up->clients[address])
-		up->clients[address] = http_client_new(up->owner->loop, &c);
-	return up->clients[address];
+	*ret = up;
+	return 0;
 }
 
 /* ---- exchanges ---- */
@@ -130,12 +130,20 @@ static void exchange_free(struct exchange *x)
 	mem_free(x);
 }
 
-/* There is nothing of it that a first attempt could use up. */
-static bool is_bodiless(const struct http_stream *st)
+/* A WebSocket over HTTP/2 has no key (RFC 8441 5), and over HTTP/1.1 it must have one. */
+static int add_websocket_key(struct http_head *head)
 {
-	const struct http_head *h = http_stream_peer_head(st);
-	bool plain = str_eq(h->method, "GET") || str_eq(h->method, "HEAD");
-	return http_stream_peer_ended(st) || h->length == 0 || (plain && h->length < 0);
+	static const char name[] = "sec-websocket-key";
+	unsigned char random[16];
+	CLEAN_BUF struct buf key = BUF_INIT;
+	const char *protocol = http_fields_get(&head->fields, "upgrade");
+	if (!head->upgrade || !str_ieq(protocol, "websocket") ||
+	    http_fields_get(&head->fields, name))
+		return 0;
+	id_random(random, sizeof(random));
+	bool made = str_base64(&key, random, sizeof(random), true) == 0;
+	const char *text = made ? buf_cstr(&key) : NULL;
+	return text ? http_fields_add(&head->fields, name, text) : -ENOMEM;
 }
 
 /* The request's head as the program gets it: what is between us and the gateway is left out. */
@@ -143,24 +151,13 @@ static int copy_head(struct http_head *dst, const struct http_head *src)
 {
 	int r = proxy_request_head(dst, src);
 	http_fields_remove(&dst->fields, "sandglass-port");
-	return r;
+	return r < 0 ? r : add_websocket_key(dst);
 }
-
-static int exchange_start(
-    struct upstream *up, struct http_stream *st, unsigned address, bool second);
 
 static void on_fail(struct http_stream *st, int err, void *arg)
 {
 	struct exchange *x = arg;
-	struct upstream *up = x->up;
-	int r = err;
-	if (err == -ECONNREFUSED && !x->second) {
-		up->address = !x->address;
-		if (x->bodiless)
-			r = exchange_start(up, st, up->address, true);
-	}
-	if (r < 0)
-		closed_page_answer(st, up->owner->identity, up->port, r);
+	closed_page_answer(st, x->up->owner->identity, x->up->port, err);
 }
 
 static void on_done(void *arg)
@@ -168,23 +165,17 @@ static void on_done(void *arg)
 	exchange_free(arg);
 }
 
-static int exchange_start(
-    struct upstream *up, struct http_stream *st, unsigned address, bool second)
+static int exchange_start(struct upstream *up, struct http_stream *st)
 {
 	struct exchange *x = mem_zalloc(sizeof(*x));
-	struct proxy_conf c = { .upstream = upstream_client(up, address),
+	if (!x)
+		return -ENOMEM;
+	const struct proxy_conf c = { .upstream = up->client,
+		.head = &x->head,
 		.on_fail = on_fail,
 		.on_done = on_done,
 		.arg = x };
-	if (!x || !c.upstream) {
-		mem_free(x);
-		return -ENOMEM;
-	}
-	c.head = &x->head;
 	x->up = up;
-	x->address = address;
-	x->second = second;
-	x->bodiless = is_bodiless(st);
 	up->exchanges++;
 	loop_timer_cancel(&up->idle);
 	int r = copy_head(&x->head, http_stream_peer_head(st));
@@ -200,8 +191,10 @@ void ports_handle(struct ports *p, struct http_stream *st, unsigned port)
 	const char *type = request_header(st, "content-type");
 	const char *grpc = type ? str_after(type, "application/grpc") : NULL;
 	bool is_grpc = grpc && !str_after(grpc, "-web");
-	struct upstream *up = upstream_get(p, port, is_grpc ? 2 : 1);
-	int r = up ? exchange_start(up, st, up->address, false) : -EAGAIN;
+	struct upstream *up;
+	int r = upstream_get(p, port, is_grpc ? 2 : 1, &up);
+	if (r == 0)
+		r = exchange_start(up, st);
 	if (r < 0)
 		closed_page_answer(st, p->identity, port, r);
 }

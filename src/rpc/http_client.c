@@ -28,12 +28,15 @@ struct client_conn {
 	struct http_conn conn;
 	struct link link; /* in client->conns or client->retired */
 	struct http_client *client;
+	unsigned address; /* which of the client's hosts */
+	bool second;	  /* and the other one was tried before */
 	bool retired;
 };
 
 struct http_client {
 	struct loop *loop;
-	char *unix_path, *host, *tls_host;
+	char *unix_path, *hosts[2], *tls_host;
+	unsigned address; /* of hosts, where to try first: where it went well */
 	unsigned port, max_connections;
 	struct tls_ctx *tls;
 	int version;
@@ -69,17 +72,29 @@ static void conn_gone(struct http_conn *c, int err)
 	forget(cc);
 }
 
-static const struct http_conn_ops conn_ops = { .on_gone = conn_gone };
-
-static int begin_connect(const struct http_client *c)
+static void conn_up(struct http_conn *c)
 {
-	return c->unix_path ? fd_connect_unix(c->unix_path)
-			    : listener_connect_tcp(c->host, c->port);
+	struct client_conn *cc = container_of(c, struct client_conn, conn);
+	cc->client->address = cc->address;
 }
 
-static struct client_conn *open_conn(struct http_client *c)
+static bool conn_refused(struct http_conn *c);
+
+static const struct http_conn_ops conn_ops = {
+	.on_up = conn_up,
+	.on_refused = conn_refused,
+	.on_gone = conn_gone,
+};
+
+static int begin_connect(const struct http_client *c, unsigned address)
 {
-	const struct http_conn_conf conf = {
+	return c->unix_path ? fd_connect_unix(c->unix_path)
+			    : listener_connect_tcp(c->hosts[address], c->port);
+}
+
+static struct http_conn_conf conn_conf(const struct http_client *c)
+{
+	return (struct http_conn_conf){
 		.ops = &conn_ops,
 		.connecting = true,
 		.tls = c->tls,
@@ -89,12 +104,30 @@ static struct client_conn *open_conn(struct http_client *c)
 		.idle_timeout_ms = c->version == 1 ? IDLE_TIMEOUT_H1_MS : IDLE_TIMEOUT_H2_MS,
 		.stall_timeout_ms = STALL_TIMEOUT_MS,
 	};
+}
+
+static bool conn_refused(struct http_conn *c)
+{
+	struct client_conn *cc = container_of(c, struct client_conn, conn);
+	const struct http_conn_conf conf = conn_conf(cc->client);
+	if (cc->second || !cc->client->hosts[!cc->address])
+		return false;
+	cc->second = true;
+	cc->address = !cc->address;
+	int fd = begin_connect(cc->client, cc->address);
+	return fd >= 0 && http_conn_retry(c, cc->client->loop, fd, &conf) == 0;
+}
+
+static struct client_conn *open_conn(struct http_client *c)
+{
+	const struct http_conn_conf conf = conn_conf(c);
 	struct client_conn *cc = mem_zalloc(sizeof(*cc));
 	if (!cc)
 		return NULL;
-	if (http_conn_init(&cc->conn, c->loop, begin_connect(c), &conf) < 0)
+	if (http_conn_init(&cc->conn, c->loop, begin_connect(c, c->address), &conf) < 0)
 		return mem_free(cc);
 	cc->client = c;
+	cc->address = c->address;
 	list_push_back(&c->conns, &cc->link);
 	c->n_conns++;
 	return cc;
@@ -170,7 +203,9 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_con
 	link_init(&c->conns);
 	link_init(&c->retired);
 	if (mem_set_str(&c->unix_path, conf->unix_path) < 0 ||
-	    mem_set_str(&c->host, conf->host) < 0 || mem_set_str(&c->tls_host, conf->tls_host) < 0)
+	    mem_set_str(&c->hosts[0], conf->host) < 0 ||
+	    mem_set_str(&c->hosts[1], conf->host2) < 0 ||
+	    mem_set_str(&c->tls_host, conf->tls_host) < 0)
 		return http_client_free(c);
 	return c;
 }
@@ -193,7 +228,8 @@ struct http_client *http_client_free(struct http_client *c)
 		forget(cc);
 	}
 	mem_free(c->unix_path);
-	mem_free(c->host);
+	mem_free(c->hosts[0]);
+	mem_free(c->hosts[1]);
 	mem_free(c->tls_host);
 	return mem_free(c);
 }

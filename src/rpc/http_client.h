@@ -17,6 +17,7 @@ struct tls_ctx;
 struct http_client_conf {
 	const char *unix_path; /* either this */
 	const char *host;      /* or a numeric address and a port */
+	const char *host2;     /* tried where nobody listens at the other; may be NULL */
 	unsigned port;
 	struct tls_ctx *tls; /* ALPN decides the version then */
 	const char *tls_host;

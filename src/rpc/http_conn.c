@@ -74,12 +74,21 @@ static void break_off(struct http_conn *c, int err)
 
 static void gone(struct http_conn *c, int err)
 {
-	c->stream = NULL;
 	loop_timer_fini(&c->tick);
 	loop_defer_fini(&c->wake);
 	free_session(c, stream_error(c, err));
 	set_state(c, HTTP_CONN_STATE_GONE);
 	c->ops->on_gone(c, err);
+}
+
+/* The stream is gone, or there never was one. */
+static void lost(struct http_conn *c, int err)
+{
+	c->stream = NULL;
+	if (c->state == HTTP_CONN_STATE_OPENING && !c->server && c->ops->on_refused &&
+	    c->ops->on_refused(c))
+		return;
+	gone(c, err);
 }
 
 /* ---- time limits ---- */
@@ -177,7 +186,7 @@ static void on_wake(struct loop_defer *d, void *arg)
 	if (c->stream)
 		settle(c);
 	else
-		gone(c, c->err); /* it could not be started */
+		lost(c, c->err); /* it could not be started */
 }
 
 static void session_wake(struct http_session *s, void *arg)
@@ -344,7 +353,7 @@ static void stream_on_sent(struct stream *s, size_t n, void *arg)
 
 static void stream_on_close(struct stream *s, int err, void *arg)
 {
-	gone(arg, err);
+	lost(arg, err);
 }
 
 static const struct stream_ops stream_callbacks = {
@@ -444,6 +453,20 @@ int http_conn_init(
 		c->err = -ECONNREFUSED;
 		loop_defer_set(&c->wake);
 	}
+	return 0;
+}
+
+int http_conn_retry(
+    struct http_conn *c, struct loop *l, int fd_consume, const struct http_conn_conf *conf)
+{
+	int r = open_stream(c, l, fd_consume, conf);
+	if (r < 0) {
+		c->stream = stream_free(c->stream);
+		return r;
+	}
+	c->err = 0;
+	c->in_ms = c->out_ms = c->opened_ms = clock_mono_ms();
+	arm_tick(c, c->opened_ms);
 	return 0;
 }
 

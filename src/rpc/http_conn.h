@@ -25,6 +25,9 @@ struct http_conn_ops {
 	void (*on_request)(struct http_conn *c, struct http_stream *st);
 	/* Client: connected, and the version is as expected (optional). */
 	void (*on_up)(struct http_conn *c);
+	/* Client: no connection came about. True when the owner has called http_conn_retry(): the
+	 * streams wait on (optional; else, or with false, on_gone follows). */
+	bool (*on_refused)(struct http_conn *c);
 	/* Last call: the streams were told, the owner frees its object. err: 0 or -errno. */
 	void (*on_gone)(struct http_conn *c, int err);
 };
@@ -75,6 +78,9 @@ struct http_conn {
 /* Takes over fd; a negative one is the -errno of a connection that could not even be started, of
  * which on_gone tells from the loop. 0 or -ENOMEM (fd is closed, c needs no fini). */
 int http_conn_init(
+    struct http_conn *c, struct loop *l, int fd_consume, const struct http_conn_conf *conf);
+/* In on_refused: connect elsewhere. 0, or -errno (fd is closed). */
+int http_conn_retry(
     struct http_conn *c, struct loop *l, int fd_consume, const struct http_conn_conf *conf);
 /* Ends it now: streams get on_close(-ECONNRESET) before it returns, on_gone is not called. Not from
  * callbacks of the session. */

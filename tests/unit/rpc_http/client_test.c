@@ -137,6 +137,42 @@ START_TEST(nobody_listens)
 }
 END_TEST
 
+/* What was placed on the connection meanwhile, bodies too, waits for the other address. */
+START_TEST(second_address_is_tried)
+{
+	struct exchange x[2] = { 0 }, y = { 0 };
+	world_start(2, false, NULL);
+	for (int again = 0; again < 2; again++) {
+		struct http_client_conf conf = { .host = again ? "127.0.0.1" : "127.0.0.9",
+			.host2 = again ? "127.0.0.9" : "127.0.0.1",
+			.port = w.origin_port,
+			.version = _i };
+		struct http_client *c = http_client_new(w.loop, &conf);
+		for (int i = 0; i < 2; i++) {
+			memset(&x[i], 0, sizeof(x[i]));
+			exchange_start(&x[i], c, "POST", "/echo", false, NULL);
+			exchange_send(&x[i], "body", true);
+		}
+		RUN_UNTIL(x[0].closes == 1 && x[1].closes == 1);
+		for (int i = 0; i < 2; i++) {
+			ck_assert_int_eq(x[i].status, 200);
+			ck_assert(exchange_body_is(&x[i], "body"));
+			exchange_fini(&x[i]);
+		}
+		http_client_free(c);
+	}
+	const struct http_client_conf nowhere = {
+		.host = "127.0.0.9", .host2 = "127.0.0.8", .port = w.origin_port, .version = _i
+	};
+	struct http_client *c = http_client_new(w.loop, &nowhere);
+	exchange_start(&y, c, "POST", "/echo", false, NULL);
+	RUN_UNTIL(y.closes == 1);
+	ck_assert_int_eq(y.close_err, -ECONNREFUSED);
+	http_client_free(c);
+	world_stop();
+}
+END_TEST
+
 START_TEST(connection_that_is_not_accepted_times_out)
 {
 	struct exchange x = { 0 };
@@ -258,6 +294,7 @@ void add_client_tests(Suite *s)
 	tcase_add_test(tc, more_connections_when_streams_run_out);
 	tcase_add_loop_test(tc, reset_does_not_hinder_the_next_request, 1, 3);
 	tcase_add_loop_test(tc, nobody_listens, 0, 2);
+	tcase_add_loop_test(tc, second_address_is_tried, 1, 3);
 	tcase_add_test(tc, connection_that_is_not_accepted_times_out);
 	tcase_add_loop_test(tc, reconnects_after_the_server_came_back, 1, 3);
 	tcase_add_test(tc, tls_server_without_http2_teaches_the_client);
