@@ -152,7 +152,7 @@ static int set_defaults(struct config *c)
 		{ &c->agent, "" },
 		{ &c->launcher, "" },
 		{ &c->user, "sandglass" },
-		{ &c->domain, "" },
+		{ &c->domain, "sandglass.localhost" },
 		{ &c->network_cidr, "" },
 	};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
