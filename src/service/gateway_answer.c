@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "rpc/problem_page.h"
 #include "service/reply.h"
 #include "service/route.h"
 #include "wire/http.h"
@@ -31,44 +31,6 @@ static const struct {
 	    "This endpoint is reserved for the E2B control plane and is not reachable through the "
 	    "sandbox URL" },
 };
-
-/* ---- who asks ---- */
-static bool contains_word(const char *text, const char *word)
-{
-	size_t n = strlen(word);
-	for (; text && *text; text++)
-		if (strncasecmp(text, word, n) == 0)
-			return true;
-	return false;
-}
-
-static bool is_browser(const char *agent)
-{
-	static const char *const words[] = { "mozilla", "chrome", "safari", "firefox", "edge",
-		"opera", "msie" };
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (contains_word(agent, words[i]))
-			return true;
-	return false;
-}
-
-bool gateway_wants_page(const struct http_head *request)
-{
-	static const char *const by_script[] = { "cors", "no-cors", "same-origin", "websocket" };
-	const struct http_fields *f = &request->fields;
-	const char *accept = http_fields_get(f, "accept"),
-		   *mode = http_fields_get(f, "sec-fetch-mode");
-	if (!is_browser(http_fields_get(f, "user-agent")))
-		return false;
-	if (str_eq(mode, "navigate"))
-		return true;
-	if (contains_word(accept, "application/json") && !contains_word(accept, "text/html"))
-		return false;
-	for (size_t i = 0; mode && i < sizeof(by_script) / sizeof(by_script[0]); i++)
-		if (str_eq(mode, by_script[i]))
-			return false;
-	return http_fields_get(f, "x-requested-with") == NULL;
-}
 
 /* The request's content type when it is one of gRPC's, else NULL. */
 static const char *grpc_type(const struct http_head *request)
@@ -106,52 +68,17 @@ static void answer_grpc(
 	http_fields_fini(&f);
 }
 
-static int append_escaped(struct buf *b, const char *s)
-{
-	int r = 0;
-	for (; r == 0 && *s; s++) {
-		switch (*s) {
-		case '<':
-			r = buf_append_str(b, "&lt;");
-			break;
-		case '>':
-			r = buf_append_str(b, "&gt;");
-			break;
-		case '&':
-			r = buf_append_str(b, "&amp;");
-			break;
-		case '"':
-			r = buf_append_str(b, "&quot;");
-			break;
-		default:
-			r = buf_append_byte(b, (unsigned char)*s);
-		}
-	}
-	return r;
-}
-
 static void answer_page(
     struct http_stream *st, const struct route *route, int status, const char *text)
 {
 	CLEAN_BUF struct buf b = BUF_INIT;
 	struct http_fields f = { 0 };
-	int r = buf_printf(&b,
-	    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-	    "<title>%d %s</title></head>\n<body><h1>",
-	    status, http_status_text(status));
+	int r = problem_page(
+	    &b, status, text, route->sandbox_id, route->port, http_stream_peer_head(st)->authority);
 	if (r == 0)
-		r = append_escaped(&b, text);
+		r = http_fields_add(&f, "content-security-policy", PROBLEM_PAGE_POLICY);
 	if (r == 0)
-		r = buf_printf(
-		    &b, "</h1>\n<p>Sandbox %s, port %u, host ", route->sandbox_id, route->port);
-	if (r == 0)
-		r = append_escaped(&b, http_stream_peer_head(st)->authority);
-	if (r == 0)
-		r = buf_append_str(&b, ".</p></body></html>\n");
-	if (r == 0)
-		r = http_fields_add(&f, "content-security-policy", "default-src 'none'");
-	if (r == 0)
-		reply_send(st, status, &f, "text/html; charset=utf-8", buf_data(&b), buf_len(&b));
+		reply_send(st, status, &f, PROBLEM_PAGE_TYPE, buf_data(&b), buf_len(&b));
 	else
 		http_stream_reset(st, HTTP_RESET_INTERNAL);
 	http_fields_fini(&f);
@@ -185,7 +112,7 @@ void gateway_answer(
 	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(request->path, "?"), request->path);
 	if (grpc)
 		answer_grpc(st, grpc, problems[what].rpc, text);
-	else if (gateway_wants_page(request))
+	else if (problem_wants_page(request))
 		answer_page(st, route, status, text);
 	else
 		reply_json(st, status, NULL, problem_json(route, what, status, text, path, number));

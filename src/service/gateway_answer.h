@@ -4,11 +4,8 @@
  * What the gateway answers instead of a sandbox: JSON for programs, a page for people at a browser,
  * and a status in its own protocol for a gRPC call.
  */
-#include <stdbool.h>
-
 #include "wire/rpcwire.h"
 
-struct http_head;
 struct http_stream;
 struct route;
 
@@ -26,5 +23,3 @@ void gateway_answer(
 void gateway_break(struct http_stream *st);
 /* A request whose host or routing headers make no sense: 400 and the text. */
 void gateway_answer_malformed(struct http_stream *st, const char *text);
-/* True when a browser shows the answer to a person. */
-bool gateway_wants_page(const struct http_head *request);

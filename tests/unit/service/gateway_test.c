@@ -197,10 +197,12 @@ START_TEST(browsers_get_pages)
 	struct reply *r = call_with("GET", "/", page, NULL);
 	ck_assert_int_eq(r->status, 502);
 	ck_assert_str_eq(reply_header(r, "content-type"), "text/html; charset=utf-8");
-	ck_assert_str_eq(reply_header(r, "content-security-policy"), "default-src 'none'");
-	ck_assert_ptr_nonnull(strstr(reply_text(r), "Sandbox inone, port 3000, host localhost."));
+	ck_assert_str_eq(reply_header(r, "content-security-policy"),
+	    "default-src 'none'; style-src 'unsafe-inline'");
+	ck_assert_ptr_nonnull(strstr(reply_text(r),
+	    "Sandbox <code>inone</code>, port <code>3000</code>, host <code>localhost</code>."));
 	r = call_with("GET", "/", host, NULL);
-	ck_assert_ptr_nonnull(strstr(reply_text(r), "host 1-i0.box.test."));
+	ck_assert_ptr_nonnull(strstr(reply_text(r), "host <code>1-i0.box.test</code>."));
 	r = call_with("GET", "/", script, NULL);
 	expect_reply(r, 502, GONE("inone"));
 	ck_assert_str_eq(reply_header(r, "access-control-allow-origin"), "*");

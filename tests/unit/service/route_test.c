@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "service/gateway_answer.h"
+#include "rpc/problem_page.h"
 #include "service/route.h"
 #include "wire/http.h"
 
@@ -178,7 +178,7 @@ START_TEST(pages_are_for_people)
 		add(&h, "accept", t[i].accept);
 		add(&h, "sec-fetch-mode", t[i].mode);
 		add(&h, "x-requested-with", t[i].with);
-		ck_assert_msg(gateway_wants_page(&h) == t[i].page, "row %zu", i);
+		ck_assert_msg(problem_wants_page(&h) == t[i].page, "row %zu", i);
 		http_head_fini(&h);
 	}
 }
