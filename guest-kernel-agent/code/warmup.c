@@ -164,6 +164,8 @@ static void on_reseeded(const struct err *err, struct context *c, void *arg)
 
 static void reseed_one(struct context *c, const char *code)
 {
+	if (context_reseed(c))
+		return;
 	if (context_run_silent(c, code, strlen(code), on_reseeded, NULL) < 0)
 		on_reseeded(&no_memory, c, NULL);
 }

@@ -86,6 +86,9 @@ int context_delete(struct context *c, context_fn *done, void *arg); /* c is NULL
 /* Run code for its side effects between executions (warm-up, new seeds): no execution count, no
  * history, output dropped. done hears -EIO when it raised, or why the kernel could not run it. */
 int context_run_silent(struct context *c, const char *code, size_t n, context_fn *done, void *arg);
+/* New seeds for its random numbers before its next code runs. False: this kernel needs code that
+ * does it. */
+bool context_reseed(struct context *c);
 
 /* Queue an execution. env ("K", "V", ..., NULL; may be NULL) is set for this one only and restored
  * afterwards. The sink must stay valid until on_end. NULL on -ENOMEM, or when 1024 are waiting

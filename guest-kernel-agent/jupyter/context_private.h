@@ -61,7 +61,8 @@ struct context {
 	bool is_default;
 	bool established; /* its kernel answered once: from then on a failure to start keeps it */
 	bool deleting;
-	bool used; /* this kernel has run something */
+	bool used;   /* this kernel has run something */
+	bool reseed; /* its next code gets new seeds along */
 	enum context_state state;
 	enum context_phase phase;
 	struct err err; /* why it is DOWN */

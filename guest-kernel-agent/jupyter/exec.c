@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One execution from queue to end. Around the user's code there may be silent code that sets
- * environment variables (PHASE_ENV) and restores them (PHASE_LEAVE); the execution's end is told
- * before the latter, and only the next execution waits for it.
+ * One execution from queue to end. Environment variables go along with the user's code to a kernel
+ * that takes them; for others there is silent code around it that sets them (PHASE_ENV) and
+ * restores them (PHASE_LEAVE); the execution's end is told before the latter, and only the next
+ * execution waits for it.
  *
  * After an interrupt the kernel has a grace period to become idle, and so has silent code; then the
  * kernel is killed (PHASE_FORCED). Once interrupted, an execution no longer waits for a slow
@@ -90,7 +91,7 @@ void exec_on_kernel_end(struct context *c, bool oom, const char *why)
 /* Silent code always ends within a limit, whoever waits for it. */
 static int run_silent(struct context *c, enum context_phase phase, const struct buf *code)
 {
-	int r = kernel_execute(c->kernel, (char *)buf_data(code), buf_len(code), true);
+	int r = kernel_execute(c->kernel, (char *)buf_data(code), buf_len(code), true, NULL);
 
 	if (r < 0)
 		return r;
@@ -117,6 +118,35 @@ static void give_up(struct exec *e, const char *detail)
 	begin_leave(c);
 }
 
+/* What the kernel shall do around the code; *ret stays NULL when nothing. */
+static int pack_along(const struct exec *e, json_t **ret)
+{
+	const struct context *c = e->context;
+	bool vars = c->env_applied != c->cs->env && json_object_size(c->cs->env);
+
+	if (!kernel_takes_along(c->kernel) || (!vars && !e->env && !c->reseed))
+		return 0;
+	*ret = json_pack(
+	    "{s:O*, s:O*, s:b}", "set", vars ? c->cs->env : NULL, "env", e->env, "seed", c->reseed);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int send_code(struct exec *e)
+{
+	struct context *c = e->context;
+	CLEAN_JSON json_t *along = NULL;
+	int r = pack_along(e, &along);
+
+	if (r == 0)
+		r = kernel_execute(c->kernel, e->code, e->n, e->silent_done != NULL, along);
+	if (r < 0 || !along)
+		return r;
+	c->reseed = false;
+	json_decref(c->env_applied);
+	c->env_applied = json_incref(c->cs->env);
+	return 0;
+}
+
 static void begin_code(struct exec *e)
 {
 	struct context *c = e->context;
@@ -125,7 +155,7 @@ static void begin_code(struct exec *e)
 	if (e->interrupted) {
 		exec_finish(e, e->interrupted_how, "");
 		begin_leave(c);
-	} else if (kernel_execute(c->kernel, e->code, e->n, e->silent_done != NULL) < 0) {
+	} else if (send_code(e) < 0) {
 		give_up(e, "no memory to run the code");
 	} else {
 		context_set_busy(c, PHASE_CODE);
@@ -161,7 +191,9 @@ void exec_begin_next(struct context *c)
 	c->running = e;
 	c->used = true;
 	oom_watch_mark(&c->cs->oom);
-	if (env_code(e, &code) < 0 || (buf_len(&code) && run_silent(c, PHASE_ENV, &code) < 0))
+	if (kernel_takes_along(c->kernel))
+		begin_code(e);
+	else if (env_code(e, &code) < 0 || (buf_len(&code) && run_silent(c, PHASE_ENV, &code) < 0))
 		give_up(e, "no memory to set environment variables");
 	else if (buf_len(&code))
 		c->leave = json_incref(e->env);
@@ -373,6 +405,14 @@ int context_run_silent(struct context *c, const char *code, size_t n, context_fn
 	e->arg = arg;
 	exec_queue(e);
 	return 0;
+}
+
+bool context_reseed(struct context *c)
+{
+	if (!c->kernel || !kernel_takes_along(c->kernel))
+		return false;
+	c->reseed = true;
+	return true;
 }
 
 void exec_interrupt(struct exec *e, enum exec_end how)

@@ -63,14 +63,19 @@ int kernel_request(struct kernel *k, struct channel *c, const char *type, const 
 	return r;
 }
 
-int kernel_execute(struct kernel *k, const char *code, size_t n, bool silent)
+bool kernel_takes_along(const struct kernel *k)
+{
+	return k->takes_along;
+}
+
+int kernel_execute(struct kernel *k, const char *code, size_t n, bool silent, const json_t *along)
 {
 	CLEAN_JSON json_t *content = NULL;
 
 	assert(k->state == KERNEL_READY && !k->run.active);
 	content = json_pack("{s:s%, s:b, s:b, s:{}, s:b, s:b}", "code", code, n, "silent", silent,
 	    "store_history", !silent, "user_expressions", "allow_stdin", 0, "stop_on_error", 0);
-	if (!content)
+	if (!content || (along && json_object_set(content, "sandglass", (json_t *)along) < 0))
 		return -ENOMEM;
 	k->run = (struct kernel_run){ .active = true, .silent = silent };
 	int r = kernel_request(k, &k->shell, "execute_request", content, k->run.id);

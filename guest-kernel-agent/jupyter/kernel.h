@@ -65,9 +65,12 @@ struct kernel *kernel_new(struct loop *l, const struct kernel_config *config,
 /* Kills what still runs, without on_exit. */
 struct kernel *kernel_free(struct kernel *k);
 
-/* Only when ready and nothing runs. silent: no history, no count, no output wanted.
- * 0, or -ENOMEM: nothing was sent. */
-int kernel_execute(struct kernel *k, const char *code, size_t n, bool silent);
+/* Only when ready and nothing runs. silent: no history, no count, no output wanted. along (may be
+ * NULL): what a kernel that kernel_takes_along() does around the code, see
+ * python/sandglass_along.py. 0, or -ENOMEM: nothing was sent. */
+int kernel_execute(struct kernel *k, const char *code, size_t n, bool silent, const json_t *along);
+/* It said so when it was asked for kernel_info; others need code for it. */
+bool kernel_takes_along(const struct kernel *k);
 /* Interrupt what runs, once it can be reached. */
 void kernel_interrupt(struct kernel *k);
 void kernel_resume_output(struct kernel *k);

@@ -284,6 +284,15 @@ static void take_reply(struct kernel *k, const struct message *m)
 		k->run.reply.execution_count = (unsigned)json_integer_value(count);
 }
 
+/* Kernels that run our module say so with a field of their own. */
+static void take_info(struct kernel *k, const struct message *m)
+{
+	CLEAN_JSON json_t *content = content_of(m);
+
+	k->info_replied = true;
+	k->takes_along = json_is_true(json_object_get(content, "sandglass"));
+}
+
 static void on_shell_message(struct channel *c, void *arg)
 {
 	struct kernel *k = arg;
@@ -292,7 +301,7 @@ static void on_shell_message(struct channel *c, void *arg)
 	if (k->state == KERNEL_STOPPING || !open_message(k, c, &m))
 		return;
 	if (str_eq(m.type, "kernel_info_reply")) {
-		k->info_replied = true;
+		take_info(k, &m);
 		kernel_check_ready(k);
 	} else if (str_eq(m.type, "execute_reply") && k->run.active &&
 		   str_eq(m.parent_id, k->run.id)) {

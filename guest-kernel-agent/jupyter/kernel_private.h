@@ -49,7 +49,7 @@ struct kernel {
 	size_t n_diagnostics;
 
 	struct channel shell, control, iopub;
-	bool info_replied, iopub_live;
+	bool info_replied, iopub_live, takes_along;
 
 	struct kernel_run run;
 	struct loop_timer quiet; /* runs while the rest of something is awaited on iopub */

@@ -74,20 +74,26 @@ static int put_object(struct buf *dst, const json_t *vars)
 	return json_write(dst, vars, false);
 }
 
-/* ---- python: the work is done by a module of our launcher ---- */
+/* ---- python: for kernels that do not take variables along with the code ---- */
 
 static int python_enter(struct buf *dst, const json_t *vars)
 {
-	int r = buf_append_str(dst, "__import__('sandglass_env').enter(");
+	int r = buf_append_str(dst,
+	    "None if (lambda s, e, v: (setattr(s, '_sandglass_env', {k: e.get(k) "
+	    "for k in v}), e.update(v)))"
+	    "(__import__('sys'), __import__('os').environ, ");
 
 	if (r == 0)
 		r = put_object(dst, vars);
-	return r < 0 ? r : buf_append_str(dst, ")\n");
+	return r < 0 ? r : buf_append_str(dst, ") else None\n");
 }
 
 static int python_leave(struct buf *dst, const json_t *vars)
 {
-	return buf_append_str(dst, "__import__('sandglass_env').leave()\n");
+	return buf_append_str(dst,
+	    "None if (lambda s, e: [e.pop(k, None) if v is None else e.update({k: v}) "
+	    "for k, v in s.__dict__.pop('_sandglass_env', {}).items()])"
+	    "(__import__('sys'), __import__('os').environ) else None\n");
 }
 
 /* ---- javascript and typescript: free of implicit any, for the latter's sake ---- */

@@ -68,9 +68,16 @@ def wake_loop_on_signals():
     IOLoop.current().asyncio_loop.add_signal_handler(signal.SIGWINCH, lambda: None)
 
 
-def make_app(kernelapp, output, startup):
+def make_app(kernelapp, along, output, startup):
     class KernelApp(kernelapp.IPKernelApp):
-        """IPKernelApp with our sockets' options and our display hooks."""
+        """IPKernelApp with our sockets' options, our display hooks and our kernel."""
+
+        def init_kernel(self):
+            try:
+                self.kernel_class = along.kernel_class()
+            except Exception:
+                report("variables along with code")
+            super().init_kernel()
 
         def _bind_socket(self, socket, port):
             try:
@@ -95,7 +102,7 @@ def make_app(kernelapp, output, startup):
 
 
 def main():
-    import sandglass_env  # noqa: F401 - used by code that the agent runs
+    import sandglass_along as along
     import sandglass_output as output
     import sandglass_startup as startup
 
@@ -106,7 +113,7 @@ def main():
         SETTINGS.extend(output.install())
     except Exception:
         report("output")
-    make_app(kernelapp, output, startup).launch_instance(SETTINGS + sys.argv[1:])
+    make_app(kernelapp, along, output, startup).launch_instance(SETTINGS + sys.argv[1:])
 
 
 if __name__ == "__main__":

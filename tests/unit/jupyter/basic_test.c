@@ -219,23 +219,21 @@ START_TEST(test_contexts_run_in_parallel)
 }
 END_TEST
 
-START_TEST(test_env_of_one_execution)
+static void expect_env_of_one_execution(struct context *c)
 {
 	static const char *const env[] = { "A", "1", "Q", "it's \"q\"\\ $(x)\n{}", "U",
 		"\xe2\x82\xac", "HOME", "/tmp", "NO=NAME", "x", NULL };
 	static const char *const base[] = { "A=base", "G=global=1", NULL };
-	struct context *c;
 	struct record *r;
 
 	ck_assert_int_eq(contexts_configure(kernels, NULL, NULL, base), 0);
-	c = kernels_python();
 	kernels_expect(c, "import os; print(os.environ['A'], os.environ['G'])", "base global=1\n");
 	kernels_expect(c, "home = os.environ['HOME']; os.environ['Q'] = 'mine'", "");
 	r = record_begin_env(c, "print([os.environ[k] for k in ('A', 'Q', 'U', 'HOME')])", env);
 	record_wait(r);
 	ck_assert_str_eq(
 	    record_out(r), "['1', 'it\\'s \"q\"\\\\ $(x)\\n{}', '\xe2\x82\xac', '/tmp']\n");
-	ck_assert_uint_eq(r->count, 3);
+	ck_assert_uint_eq(r->count, 4);
 	record_free(r);
 	kernels_expect(c,
 	    "print(os.environ['A'], os.environ['Q'], 'U' in os.environ, os.environ['HOME'] == "
@@ -247,6 +245,14 @@ START_TEST(test_env_of_one_execution)
 	ck_assert_int_eq(r->how, EXEC_ERROR);
 	record_free(r);
 	kernels_expect(c, "print(os.environ['A'])", "base\n");
+}
+
+START_TEST(test_env_of_one_execution)
+{
+	struct context *c = kernels_python();
+
+	kernels_expect(c, "'its environment is complete when it starts'", "");
+	expect_env_of_one_execution(c);
 }
 END_TEST
 
@@ -354,25 +360,58 @@ START_TEST(test_silent_code)
 }
 END_TEST
 
-START_TEST(test_tcp_kernels)
+/* The kernel of a specification of our own in place of the installed one. */
+static struct context *kernel_of_spec(const char *spec)
 {
-	static const char spec[] =
-	    "{\"argv\": [\"/usr/bin/python3\", \"-m\", \"ipykernel_launcher\", \"-f\", "
-	    "\"{connection_file}\"], \"language\": \"python\", "
-	    "\"metadata\": {\"sandglass\": {\"transport\": \"tcp\"}}, \"env\": {\"S\": \"spec\"}}";
 	char dir[128], python[128], run[128];
-	struct context *c;
 
 	(void)tmpdir_at(&kernels_dir, "kernels", dir);
 	ck_assert_int_eq(mkdir(dir, 0755), 0);
-	ck_assert_int_eq(mkdir(tmpdir_at(&kernels_dir, "kernels/tcp", dir), 0755), 0);
-	tmpdir_write(&kernels_dir, "kernels/tcp/kernel.json", spec);
+	ck_assert_int_eq(mkdir(tmpdir_at(&kernels_dir, "kernels/own", dir), 0755), 0);
+	tmpdir_write(&kernels_dir, "kernels/own/kernel.json", spec);
 	ck_assert_int_eq(setenv("JUPYTER_PATH", kernels_dir.path, 1), 0);
 	ck_assert_int_eq(contexts_use_dirs(kernels, tmpdir_at(&kernels_dir, "run", run),
 			     tmpdir_at(&kernels_dir, "python", python)),
 	    0);
-	c = kernels_python();
+	return kernels_python();
+}
+
+START_TEST(test_tcp_kernels)
+{
+	struct context *c = kernel_of_spec(
+	    "{\"argv\": [\"/usr/bin/python3\", \"-m\", \"ipykernel_launcher\", \"-f\", "
+	    "\"{connection_file}\"], \"language\": \"python\", "
+	    "\"metadata\": {\"sandglass\": {\"transport\": \"tcp\"}}, \"env\": {\"S\": \"spec\"}}");
+
 	kernels_expect(c, "import os; print(os.environ['S'])", "spec\n");
+}
+END_TEST
+
+/* One that is started by other means than ours takes nothing along: code does it. */
+START_TEST(test_env_of_plain_kernels)
+{
+	struct context *c = kernel_of_spec(
+	    "{\"argv\": [\"/usr/bin/python3\", \"-c\", \"import ipykernel.kernelapp as a; "
+	    "a.launch_new_instance()\", \"-f\", \"{connection_file}\"], \"language\": \"python\"}");
+
+	kernels_expect(c, "1", "");
+	ck_assert(!context_reseed(c));
+	expect_env_of_one_execution(c);
+}
+END_TEST
+
+START_TEST(test_seeds_go_along)
+{
+	struct context *c = kernels_python();
+	const char *draw = "print(random.random() == 0.13436424411240122)";
+
+	kernels_expect(c, "import random; random.seed(1)", "");
+	kernels_expect(c, draw, "True\n");
+	kernels_expect(c, "random.seed(1)", "");
+	ck_assert(context_reseed(c));
+	kernels_expect(c, draw, "False\n");
+	kernels_expect(c, "random.seed(1)", ""); /* once only */
+	kernels_expect(c, draw, "True\n");
 }
 END_TEST
 
@@ -397,4 +436,6 @@ void add_basic_tests(Suite *s)
 	tcase_add_test(tc, test_default_context);
 	tcase_add_test(tc, test_silent_code);
 	tcase_add_test(tc, test_tcp_kernels);
+	tcase_add_test(tc, test_env_of_plain_kernels);
+	tcase_add_test(tc, test_seeds_go_along);
 }
