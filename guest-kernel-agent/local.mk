@@ -14,9 +14,11 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/code/ndjson.c guest-kernel-agent/code/ndjson.h \
 	guest-kernel-agent/code/warmup.c guest-kernel-agent/code/warmup.h \
 	guest-kernel-agent/envd/envd.c guest-kernel-agent/envd/envd.h \
+	guest-kernel-agent/journal/capped.c guest-kernel-agent/journal/capped.h \
 	guest-kernel-agent/journal/economy.c guest-kernel-agent/journal/economy.h \
 	guest-kernel-agent/journal/follower.c guest-kernel-agent/journal/follower.h \
 	guest-kernel-agent/journal/journal.c guest-kernel-agent/journal/journal.h \
+	guest-kernel-agent/journal/offsets.c guest-kernel-agent/journal/offsets.h \
 	guest-kernel-agent/journal/spill.c guest-kernel-agent/journal/spill.h \
 	guest-kernel-agent/ports/closed_page.c guest-kernel-agent/ports/closed_page.h \
 	guest-kernel-agent/ports/gateway.c guest-kernel-agent/ports/gateway.h \

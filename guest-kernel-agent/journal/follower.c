@@ -9,19 +9,45 @@ static void follower_end(struct follower *f, int err)
 	on_end(err, arg);
 }
 
+#define BYTES_PER_TURN (1024 * 1024) /* read at most, so that others get their turn */
+
+enum pulled { PULLED, PULLED_NOTHING, PULLED_END };
+
+/* An enum pulled or -errno; *bytes grows by what it cost. */
+static int pull(struct follower *f, size_t *bytes)
+{
+	struct journal_record rec;
+	int r;
+	if (f->more) {
+		r = f->ops->on_more(f->arg);
+	} else {
+		r = journal_read(&f->reader, &rec);
+		if (r == JOURNAL_CLOSED)
+			return PULLED_END;
+		if (r != JOURNAL_RECORD)
+			return r < 0 ? r : PULLED_NOTHING;
+		*bytes += rec.n;
+		r = f->ops->on_record(&rec, f->arg);
+	}
+	if (r < 0)
+		return r;
+	f->more = r == FOLLOWER_MORE;
+	f->sent = f->sent || r != FOLLOWER_SILENT;
+	return PULLED;
+}
+
 /* Hand out records until the client has enough: 0, 1 at the end of the journal, or -errno. */
 static int pull_batch(struct follower *f)
 {
-	struct journal_record rec;
+	size_t bytes = 0;
 	while (f->ops->is_ready(f->arg)) {
-		int r = journal_read(&f->reader, &rec);
-		if (r == JOURNAL_CLOSED)
-			return 1;
-		if (r != JOURNAL_RECORD)
-			return r;
-		r = f->ops->on_record(&rec, f->arg);
-		if (r < 0)
-			return r;
+		int r = pull(f, &bytes);
+		if (r != PULLED)
+			return r == PULLED_NOTHING ? 0 : r < 0 ? r : 1;
+		if (bytes < BYTES_PER_TURN)
+			continue;
+		loop_defer_set(&f->pull);
+		return 0;
 	}
 	return 0;
 }
@@ -29,7 +55,7 @@ static int pull_batch(struct follower *f)
 static void on_pull(struct loop_defer *d, void *arg)
 {
 	struct follower *f = arg;
-	uint64_t before = f->reader.next;
+	f->sent = false;
 	int r = pull_batch(f);
 	if (r >= 0 && f->ops->on_batch) {
 		int e = f->ops->on_batch(f->arg);
@@ -39,7 +65,7 @@ static void on_pull(struct loop_defer *d, void *arg)
 		follower_end(f, r < 0 ? r : 0);
 		return;
 	}
-	if (f->reader.next != before || f->reader.step)
+	if (f->sent)
 		loop_timer_set(&f->silence, f->silence_ms);
 }
 

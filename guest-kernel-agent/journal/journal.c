@@ -30,13 +30,14 @@ struct journal {
 	struct journal_conf conf;
 	size_t segment_max;
 	struct link segments; /* oldest first; those in the file come before those in memory */
-	struct link readers;
+	struct link readers, peekers;
 	uint64_t first, last;
 	uint64_t seen; /* highest number that any reader has read */
 	uint64_t bytes;
 	size_t memory;
 	struct spill spill;
 	int err; /* broken behind last */
+	int spill_err;
 	bool closed, starved, spill_full;
 };
 
@@ -52,6 +53,7 @@ struct journal *journal_new(const struct journal_conf *c)
 	j->segment_max = j->conf.memory / 4 < SEGMENT_MAX ? j->conf.memory / 4 : SEGMENT_MAX;
 	link_init(&j->segments);
 	link_init(&j->readers);
+	link_init(&j->peekers);
 	j->spill = (struct spill)SPILL_INIT;
 	j->first = 1;
 	return j;
@@ -75,9 +77,9 @@ static uint64_t segment_end(const struct journal_segment *g)
 	return g->first + g->count;
 }
 
-static void drop_segment(struct journal *j, struct journal_segment *g)
+static void leave_segment(const struct link *readers, const struct journal_segment *g)
 {
-	LIST_EACH(k, &j->readers)
+	LIST_EACH(k, readers)
 	{
 		struct journal_reader *r = container_of(k, struct journal_reader, link);
 		if (r->segment == g)
@@ -85,6 +87,12 @@ static void drop_segment(struct journal *j, struct journal_segment *g)
 		if (r->loaded == g)
 			r->loaded = NULL;
 	}
+}
+
+static void drop_segment(struct journal *j, struct journal_segment *g)
+{
+	leave_segment(&j->readers, g);
+	leave_segment(&j->peekers, g);
 	link_remove(&g->link);
 	j->bytes -= g->len;
 	if (g->mem) {
@@ -101,7 +109,7 @@ struct journal *journal_free(struct journal *j)
 {
 	if (!j)
 		return NULL;
-	assert(list_is_empty(&j->readers));
+	assert(list_is_empty(&j->readers) && list_is_empty(&j->peekers));
 	for (struct journal_segment *g; (g = head_segment(j));)
 		drop_segment(j, g);
 	spill_fini(&j->spill);
@@ -131,6 +139,7 @@ static void empty_tail(struct journal *j, struct journal_segment *g)
 		if (r->segment == g)
 			r->offset = 0;
 	}
+	leave_segment(&j->peekers, g);
 	j->bytes -= g->len;
 	g->first = j->first = segment_end(g);
 	g->count = g->len = 0;
@@ -228,8 +237,10 @@ static void spill_oldest(struct journal *j)
 		struct journal_segment *g = container_of(k, struct journal_segment, link);
 		if (j->memory <= j->conf.memory || g == tail_segment(j))
 			return;
-		if (g->mem && spill_segment(j, g) < 0) {
+		int r = g->mem ? spill_segment(j, g) : 0;
+		if (r < 0) {
 			j->spill_full = true;
+			j->spill_err = j->spill_err ? j->spill_err : r;
 			return;
 		}
 	}
@@ -278,9 +289,9 @@ static struct journal_segment *segment_for(struct journal *j, size_t n)
 	return g;
 }
 
-static void wake_readers(struct journal *j)
+static void wake_list(const struct link *readers)
 {
-	LIST_EACH(k, &j->readers)
+	LIST_EACH(k, readers)
 	{
 		struct journal_reader *r = container_of(k, struct journal_reader, link);
 		if (r->waiting) {
@@ -288,6 +299,12 @@ static void wake_readers(struct journal *j)
 			r->on_more(r->arg);
 		}
 	}
+}
+
+static void wake_readers(struct journal *j)
+{
+	wake_list(&j->readers);
+	wake_list(&j->peekers);
 }
 
 static int journal_break(struct journal *j, int err)
@@ -371,9 +388,14 @@ size_t journal_memory(const struct journal *j)
 	return j->memory;
 }
 
+int journal_spill_error(const struct journal *j)
+{
+	return j->spill_err;
+}
+
 /* ---- reading ---- */
 
-int journal_reader_init(struct journal_reader *r, struct journal *j, uint64_t from,
+static int reader_init(struct journal_reader *r, struct journal *j, uint64_t from,
     void (*on_more)(void *arg), void *arg)
 {
 	*r = (struct journal_reader){ 0 };
@@ -385,8 +407,27 @@ int journal_reader_init(struct journal_reader *r, struct journal *j, uint64_t fr
 	r->next = from;
 	r->on_more = on_more;
 	r->arg = arg;
-	list_push_back(&j->readers, &r->link);
 	return 0;
+}
+
+int journal_reader_init(struct journal_reader *r, struct journal *j, uint64_t from,
+    void (*on_more)(void *arg), void *arg)
+{
+	int e = reader_init(r, j, from, on_more, arg);
+	if (e == 0)
+		list_push_back(&j->readers, &r->link);
+	return e;
+}
+
+int journal_peeker_init(struct journal_reader *r, struct journal *j, uint64_t from,
+    void (*on_more)(void *arg), void *arg)
+{
+	int e = reader_init(r, j, from, on_more, arg);
+	if (e == 0) {
+		r->peeks = true;
+		list_push_back(&j->peekers, &r->link);
+	}
+	return e;
 }
 
 void journal_reader_fini(struct journal_reader *r)
@@ -394,9 +435,12 @@ void journal_reader_fini(struct journal_reader *r)
 	struct journal *j = r->journal;
 	if (!j)
 		return;
+	bool peeks = r->peeks;
 	link_remove(&r->link);
 	mem_free(r->load);
 	*r = (struct journal_reader){ 0 };
+	if (peeks)
+		return;
 	trim_passed(j);
 	offer_room(j);
 }
@@ -474,6 +518,8 @@ static void advance(struct journal_reader *r)
 	r->next++;
 	r->offset += r->step;
 	r->step = 0;
+	if (r->peeks)
+		return;
 	j->seen = r->next - 1 > j->seen ? r->next - 1 : j->seen;
 	if (g && r->next < segment_end(g))
 		return;
@@ -506,6 +552,8 @@ int journal_read(struct journal_reader *r, struct journal_record *ret)
 		r->waiting = !j->err && !j->closed;
 		return j->err ? j->err : j->closed ? JOURNAL_CLOSED : JOURNAL_WAIT;
 	}
+	if (r->next < j->first)
+		return -ERANGE;
 	ssize_t e = find_segment(r);
 	if (e == 0)
 		e = segment_bytes(r, &p);

@@ -69,6 +69,9 @@ uint64_t journal_first(const struct journal *j);
 uint64_t journal_last(const struct journal *j);
 uint64_t journal_bytes(const struct journal *j); /* held, in memory and file */
 size_t journal_memory(const struct journal *j);	 /* held in memory, without readers' segments */
+/* 0, or the first -errno of writing to the file: since then memory alone may have been the bound.
+ */
+int journal_spill_error(const struct journal *j);
 
 /* ---- readers: embedded, zeroed memory is valid ---- */
 enum journal_outcome {
@@ -86,7 +89,7 @@ struct journal_reader {
 	uint64_t next; /* sequence number of the next record */
 	struct journal_segment *segment;
 	size_t offset, step; /* of the next record; length of the one that was handed out last */
-	bool waiting;
+	bool waiting, peeks;
 	void *load; /* bytes of a segment that is in the file */
 	struct journal_segment *loaded;
 };
@@ -94,6 +97,10 @@ struct journal_reader {
 /* from is the first sequence number wanted (0 counts as 1): 0, or -ERANGE when it was dropped
  * already or is more than one beyond the last. */
 int journal_reader_init(struct journal_reader *r, struct journal *j, uint64_t from,
+    void (*on_more)(void *arg), void *arg);
+/* The same for one who looks only: it does not count as a reader of what it reads, and nothing is
+ * kept for it. journal_read() returns -ERANGE when its place was dropped. */
+int journal_peeker_init(struct journal_reader *r, struct journal *j, uint64_t from,
     void (*on_more)(void *arg), void *arg);
 void journal_reader_fini(struct journal_reader *r);
 /* An enum journal_outcome or -errno (broken journal, file not readable). The record's bytes are

@@ -9,6 +9,7 @@
 #include "base/fdutil.h"
 #include "base/mem.h"
 #include "guest-kernel-agent/journal/journal.h"
+#include "guest-kernel-agent/journal/offsets.h"
 #include "guest-kernel-agent/journal/spill.h"
 #include "lib/test.h"
 #include "unit/agent/agent_tests.h"
@@ -395,6 +396,72 @@ START_TEST(test_tampered_file)
 }
 END_TEST
 
+/* Who only looks keeps nothing, is no reader, and learns that its place is gone. */
+START_TEST(test_peeker)
+{
+	struct journal *j =
+	    make(&(struct journal_conf){ .keep = true, .memory = 4096, .cap = 64000 });
+	struct journal_reader p, r;
+	struct journal_record rec;
+	uint64_t last = 0, seq = 0;
+	while (journal_has_room(j))
+		add(j, ++last);
+	ck_assert_int_eq(journal_peeker_init(&p, j, 1, ignore_call, NULL), 0);
+	ck_assert(!journal_has_readers(j));
+	while (seq < last) {
+		ck_assert_int_eq(journal_read(&p, &rec), JOURNAL_RECORD);
+		check_record(&rec, ++seq);
+	}
+	ck_assert_int_eq(journal_read(&p, &rec), JOURNAL_WAIT);
+	ck_assert(!journal_has_room(j)); /* nobody has read it */
+	journal_reader_fini(&p);
+	ck_assert_int_eq(journal_peeker_init(&p, j, 1, ignore_call, NULL), 0);
+	ck_assert_int_eq(journal_read(&p, &rec), JOURNAL_RECORD);
+	check_record(&rec, 1);
+	ck_assert_int_eq(journal_reader_init(&r, j, 1, ignore_call, NULL), 0);
+	for (seq = 1; seq <= last; seq++)
+		ck_assert_int_eq(journal_read(&r, &rec), JOURNAL_RECORD);
+	ck_assert_int_eq(journal_read(&r, &rec), JOURNAL_WAIT);
+	ck_assert(journal_has_room(j));
+	ck_assert_uint_gt(journal_first(j), 2);
+	ck_assert_int_eq(journal_read(&p, &rec), -ERANGE);
+	journal_reader_fini(&p);
+	journal_reader_fini(&r);
+	journal_free(j);
+}
+END_TEST
+
+START_TEST(test_offsets)
+{
+	struct offsets o = { 0 };
+	uint64_t offset = 0, first = 1, seq;
+	ck_assert_uint_eq(offsets_find(&o, 0), 0);
+	for (seq = 10; seq < 200000; seq++, offset += 1000)
+		offsets_note(&o, offset, seq, first);
+	ck_assert_uint_le(o.n, offset / OFFSETS_BYTES + 1);
+	for (uint64_t at = 0; at < offset; at += 77777) {
+		uint64_t found = offsets_find(&o, at), right = 10 + at / 1000;
+		ck_assert_uint_le(found, right);
+		ck_assert_uint_ge(found + OFFSETS_BYTES / 1000 + 1, right);
+	}
+	/* A stream that says little among much of others. */
+	offsets_note(&o, offset, seq += OFFSETS_RECORDS, first);
+	ck_assert_uint_eq(offsets_find(&o, offset + 5), seq);
+	/* What leads to dropped records only goes when room is needed. */
+	size_t cap = o.cap;
+	for (int i = 0; i < 100000; i++, offset += 64 * 1024)
+		offsets_note(&o, offset, seq + (uint64_t)i, seq + (uint64_t)i - 100);
+	ck_assert_uint_eq(o.cap, cap);
+	ck_assert_uint_eq(offsets_find(&o, offset), seq + 99999);
+	offsets_fini(&o);
+	mem_fail_after(0);
+	offsets_note(&o, 0, 1, 1);
+	mem_fail_after(-1);
+	ck_assert_uint_eq(offsets_find(&o, 0), 0);
+	offsets_fini(&o);
+}
+END_TEST
+
 START_TEST(test_spill_reuses_space)
 {
 	struct spill s = SPILL_INIT;
@@ -430,4 +497,6 @@ void add_journal_tests(Suite *s)
 	tcase_add_test(tc, test_out_of_memory);
 	tcase_add_test(tc, test_tampered_file);
 	tcase_add_test(tc, test_spill_reuses_space);
+	tcase_add_test(tc, test_peeker);
+	tcase_add_test(tc, test_offsets);
 }
