@@ -12,6 +12,9 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/code/interpreter.c guest-kernel-agent/code/interpreter.h \
 	guest-kernel-agent/code/json_escape.c guest-kernel-agent/code/json_escape.h \
 	guest-kernel-agent/code/ndjson.c guest-kernel-agent/code/ndjson.h \
+	guest-kernel-agent/code/outcome.c guest-kernel-agent/code/outcome.h \
+	guest-kernel-agent/code/output_rpc.c guest-kernel-agent/code/output_rpc.h \
+	guest-kernel-agent/code/viewer.c guest-kernel-agent/code/viewer.h \
 	guest-kernel-agent/code/warmup.c guest-kernel-agent/code/warmup.h \
 	guest-kernel-agent/envd/envd.c guest-kernel-agent/envd/envd.h \
 	guest-kernel-agent/journal/capped.c guest-kernel-agent/journal/capped.h \

@@ -37,15 +37,17 @@ int event_add_busy(struct journal *j, unsigned execution_count)
 	return journal_append(j, EVENT_BUSY, clock_real_ns(), &iov, 1);
 }
 
-int event_add_output(struct journal *j, bool is_stderr, const char *text, size_t n)
+int event_add_output(struct journal *j, enum output o, uint64_t offset, const char *text, size_t n)
 {
 	int64_t now = clock_real_ns();
 	while (n > 0) {
 		size_t part = n > OUTPUT_MAX ? str_utf8_whole(text, OUTPUT_MAX, NULL) : n;
-		struct iovec iov[] = { { (void *)text, part }, { (void *)"", 1 } };
-		int r = journal_append(j, is_stderr ? EVENT_STDERR : EVENT_STDOUT, now, iov, 2);
+		struct iovec iov[] = { { &offset, sizeof(offset) }, { (void *)text, part },
+			{ (void *)"", 1 } };
+		int r = journal_append(j, event_type_of(o), now, iov, 3);
 		if (r < 0)
 			return r;
+		offset += part;
 		text += part;
 		n -= part;
 	}
@@ -154,6 +156,8 @@ static bool decode_body(struct cursor *c, struct event *ev)
 		return true;
 	case EVENT_STDOUT:
 	case EVENT_STDERR:
+		if (!take(c, &ev->output.offset, sizeof(ev->output.offset)))
+			return false;
 		ev->output.text = (const char *)c->p;
 		ev->output.n = (size_t)(c->end - c->p) - 1;
 		return c->end > c->p;
@@ -173,6 +177,8 @@ static bool decode_body(struct cursor *c, struct event *ev)
 		ev->end.how = (enum exec_end)v[0];
 		ev->end.execution_count = v[1];
 		return take_text(c, &ev->end.detail);
+	case EVENT_OMITTED:
+		break;
 	}
 	return false;
 }

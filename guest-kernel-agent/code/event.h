@@ -2,7 +2,8 @@
 #pragma once
 /*
  * What happens in an execution, and its form in the journal. The form is private to this file;
- * every text in it is terminated, so that readers can point at it.
+ * every text in it is terminated, so that readers can point at it. Output knows its place in its
+ * stream, so that what comes before it need not be there.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +24,10 @@ enum event_type {
 	EVENT_RESULT,
 	EVENT_ERROR,
 	EVENT_END,
+	EVENT_OMITTED, /* never in a journal: a viewer's, in place of output that it leaves out */
 };
+
+enum output { OUTPUT_STDOUT, OUTPUT_STDERR, OUTPUTS };
 
 /* One representation of a result: text, or the text of a JSON value. */
 struct event_form {
@@ -45,7 +49,12 @@ struct event {
 		struct {
 			const char *text;
 			size_t n;
+			uint64_t offset; /* of its first byte in its stream */
 		} output;
+		struct {
+			enum output output;
+			uint64_t offset, bytes;
+		} omitted;
 		struct {
 			bool main_result;
 			const unsigned char *forms, *end; /* event_next_form() */
@@ -63,14 +72,22 @@ struct event {
 
 /* The record's bytes stay where they are. -EINVAL when it is none of ours. */
 int event_decode(const struct journal_record *rec, struct event *ret);
+static inline enum output event_output(const struct event *ev)
+{
+	return ev->type == EVENT_STDERR ? OUTPUT_STDERR : OUTPUT_STDOUT;
+}
+static inline enum event_type event_type_of(enum output o)
+{
+	return o == OUTPUT_STDERR ? EVENT_STDERR : EVENT_STDOUT;
+}
 /* The forms of a result one after the other: false behind the last. */
 bool event_next_form(struct event *ev, struct event_form *ret);
 
 /* Append: 0, or what journal_append() returns. */
 int event_add_started(struct journal *j, const char *execution_id, const char *context_id);
 int event_add_busy(struct journal *j, unsigned execution_count);
-/* Long text is split, between characters. */
-int event_add_output(struct journal *j, bool is_stderr, const char *text, size_t n);
+/* text is the stream's from offset on. Long text is split, between characters. */
+int event_add_output(struct journal *j, enum output o, uint64_t offset, const char *text, size_t n);
 int event_add_result(struct journal *j, bool main_result, const json_t *data);
 int event_add_error(struct journal *j, const char *name, const char *value, const char *traceback);
 int event_add_end(

@@ -20,6 +20,12 @@
 
 typedef Sandglass__V1__ExecuteResponse Response;
 
+int event_proto_stream(enum output o)
+{
+	return o == OUTPUT_STDERR ? SANDGLASS__V1__OUTPUT_STREAM__OUTPUT_STREAM_STDERR
+				  : SANDGLASS__V1__OUTPUT_STREAM__OUTPUT_STREAM_STDOUT;
+}
+
 static int send_at(struct call *c, Response *m, uint64_t seq, int64_t time_ns)
 {
 	Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
@@ -51,6 +57,7 @@ static int send_output(struct call *c, const struct event *ev)
 	CLEAN_BUF struct buf copy = BUF_INIT;
 	Response m = SANDGLASS__V1__EXECUTE_RESPONSE__INIT;
 	Sandglass__V1__Output out = SANDGLASS__V1__OUTPUT__INIT;
+	out.offset = ev->output.offset;
 	out.text = plain_text(ev->output.text, ev->output.n, &copy);
 	if (!out.text)
 		return -ENOMEM;
@@ -206,6 +213,18 @@ static int send_end(struct call *c, const struct event *ev)
 	return send_at(c, &m, ev->seq, ev->time_ns);
 }
 
+static int send_omitted(struct call *c, const struct event *ev)
+{
+	Response m = SANDGLASS__V1__EXECUTE_RESPONSE__INIT;
+	Sandglass__V1__Omitted v = SANDGLASS__V1__OMITTED__INIT;
+	v.stream = event_proto_stream(ev->omitted.output);
+	v.offset = ev->omitted.offset;
+	v.bytes = ev->omitted.bytes;
+	m.event_case = SANDGLASS__V1__EXECUTE_RESPONSE__EVENT_OMITTED;
+	m.omitted = &v;
+	return send_at(c, &m, ev->seq, ev->time_ns);
+}
+
 int event_proto_send(struct call *c, struct event *ev)
 {
 	switch (ev->type) {
@@ -222,6 +241,8 @@ int event_proto_send(struct call *c, struct event *ev)
 		return send_error(c, ev);
 	case EVENT_END:
 		return send_end(c, ev);
+	case EVENT_OMITTED:
+		return send_omitted(c, ev);
 	}
 	return -EINVAL;
 }

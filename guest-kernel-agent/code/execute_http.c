@@ -24,9 +24,9 @@
 #include "guest-kernel-agent/code/cell.h"
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/execution.h"
+#include "guest-kernel-agent/code/viewer.h"
 #include "guest-kernel-agent/code/interpreter.h"
 #include "guest-kernel-agent/code/ndjson.h"
-#include "guest-kernel-agent/journal/follower.h"
 #include "guest-kernel-agent/system/reply.h"
 #include "loop/loop.h"
 #include "rpc/http_server.h"
@@ -44,8 +44,7 @@ struct execute {
 	bool head_sent;
 	struct cell cell;
 	struct loop_timer head_timer;
-	struct execution *execution; /* a reference, while following */
-	struct follower follower;
+	struct viewer viewer;
 	struct ndjson lines;
 	struct buf out;
 };
@@ -53,8 +52,7 @@ struct execute {
 static void execute_free(struct execute *e)
 {
 	loop_timer_fini(&e->head_timer);
-	follower_fini(&e->follower);
-	execution_unref(e->execution);
+	viewer_fini(&e->viewer);
 	cell_fini(&e->cell);
 	buf_fini(&e->out);
 	mem_free(e);
@@ -123,13 +121,10 @@ static bool is_ready(void *arg)
 	return http_stream_queued(e->st) + buf_len(&e->out) < LIMIT_STREAM_QUEUE;
 }
 
-static int on_record(const struct journal_record *rec, void *arg)
+static int on_event(struct event *ev, void *arg)
 {
 	struct execute *e = arg;
-	struct event ev;
-	int r = event_decode(rec, &ev);
-	if (r == 0)
-		r = ndjson_add_event(&e->lines, &e->out, &ev);
+	int r = ndjson_add_event(&e->lines, &e->out, ev);
 	return r == 0 && buf_len(&e->out) >= WRITE_BYTES ? flush_lines(e) : r;
 }
 
@@ -150,9 +145,9 @@ static void on_follow_end(int err, void *arg)
 	finish(arg, err);
 }
 
-static const struct follower_ops follow_ops = {
+static const struct viewer_ops follow_ops = {
 	.is_ready = is_ready,
-	.on_record = on_record,
+	.on_event = on_event,
 	.on_batch = on_batch,
 	.on_silence = on_silence,
 	.on_end = on_follow_end,
@@ -161,24 +156,26 @@ static const struct follower_ops follow_ops = {
 static void run_in(struct execute *e, struct context *c)
 {
 	struct execution *x;
-	int r = execution_start(e->ip->executions, c, e->cell.code, e->cell.n,
-	    (const char *const *)e->cell.env, false, &x);
+	struct execution_ask ask = {
+		.code = e->cell.code, .n = e->cell.n, .env = (const char *const *)e->cell.env
+	};
+	struct viewer_wish wish = { 0 };
+	int r = execution_start(e->ip->executions, c, &ask, &x);
 	if (r < 0) {
 		refuse(e, r == -EBUSY ? 429 : 503,
 		    r == -EBUSY ? "Too many executions are running" : "Out of memory");
 		return;
 	}
 	e->state = STATE_FOLLOWING;
-	e->execution = x;
 	loop_timer_cancel(&e->head_timer);
 	r = send_head(e);
 	if (r == 0)
-		r = follower_init(&e->follower, e->ip->loop, execution_journal(x), 1,
-		    FOLLOWER_SILENCE_MS, &follow_ops, e);
+		r = viewer_init(&e->viewer, e->ip->loop, x, &wish, &follow_ops, e);
 	if (r < 0) {
 		execution_abandon(x);
 		finish(e, r);
 	}
+	execution_unref(x);
 }
 
 /* ---- the client's side ---- */
@@ -187,7 +184,7 @@ static void on_sent(struct http_stream *st, size_t n, void *user)
 {
 	struct execute *e = user;
 	if (http_stream_queued(st) < LIMIT_STREAM_QUEUE / 2)
-		follower_resume(&e->follower);
+		viewer_resume(&e->viewer);
 }
 
 static void on_close(struct http_stream *st, int err, void *user)
@@ -197,8 +194,8 @@ static void on_close(struct http_stream *st, int err, void *user)
 	loop_timer_cancel(&e->head_timer);
 	if (e->state == STATE_PREPARING)
 		return; /* on_context() frees */
-	if (e->state == STATE_FOLLOWING && e->follower.live)
-		execution_abandon(e->execution);
+	if (e->state == STATE_FOLLOWING && viewer_is_live(&e->viewer))
+		execution_abandon(e->viewer.execution);
 	execute_free(e);
 }
 

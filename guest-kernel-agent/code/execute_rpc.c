@@ -12,12 +12,13 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "guest-kernel-agent/code/cell.h"
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/event_proto.h"
 #include "guest-kernel-agent/code/execution.h"
+#include "guest-kernel-agent/code/viewer.h"
 #include "guest-kernel-agent/code/interpreter.h"
-#include "guest-kernel-agent/journal/follower.h"
 #include "rpc/call.h"
 #include "sandglass/v1/code_interpreter.pb-c.h"
 
@@ -27,14 +28,14 @@ struct watch {
 	struct cell cell;  /* Execute, until it begins */
 	bool preparing;	   /* on_context() is to come */
 	bool is_execute, interrupt_on_disconnect;
-	struct execution *execution; /* a reference, while following */
-	struct follower follower;
+	char id[EXECUTION_ID_MAX]; /* chosen for Execute, or "" */
+	struct viewer_wish wish;
+	struct viewer viewer;
 };
 
 static void watch_free(struct watch *w)
 {
-	follower_fini(&w->follower);
-	execution_unref(w->execution);
+	viewer_fini(&w->viewer);
 	cell_fini(&w->cell);
 	mem_free(w);
 }
@@ -60,12 +61,10 @@ static bool is_ready(void *arg)
 	return call_is_ready(w->call);
 }
 
-static int on_record(const struct journal_record *rec, void *arg)
+static int on_event(struct event *ev, void *arg)
 {
 	struct watch *w = arg;
-	struct event ev;
-	int r = event_decode(rec, &ev);
-	return r < 0 ? r : event_proto_send(w->call, &ev);
+	return event_proto_send(w->call, ev);
 }
 
 static int on_silence(void *arg)
@@ -84,20 +83,18 @@ static void on_follow_end(int err, void *arg)
 		call_finish(w->call, RPC_OK, NULL);
 }
 
-static const struct follower_ops follow_ops = {
+static const struct viewer_ops follow_ops = {
 	.is_ready = is_ready,
-	.on_record = on_record,
+	.on_event = on_event,
 	.on_silence = on_silence,
 	.on_end = on_follow_end,
 };
 
-static void follow(struct watch *w, struct execution *x, uint64_t from)
+static void follow(struct watch *w, struct execution *x)
 {
 	int r = call_send_head(w->call);
-	w->execution = execution_ref(x);
 	if (r == 0)
-		r = follower_init(&w->follower, w->ip->loop, execution_journal(x), from,
-		    FOLLOWER_SILENCE_MS, &follow_ops, w);
+		r = viewer_init(&w->viewer, w->ip->loop, x, &w->wish, &follow_ops, w);
 	if (r == -ERANGE)
 		call_finish(w->call, RPC_OUT_OF_RANGE,
 		    "from_seq: this execution's journal holds %llu to %llu",
@@ -111,7 +108,7 @@ void execute_rpc_on_ready(struct call *c)
 {
 	struct watch *w = call_user(c);
 	if (w)
-		follower_resume(&w->follower);
+		viewer_resume(&w->viewer);
 }
 
 void execute_rpc_on_done(struct call *c, int err)
@@ -119,7 +116,7 @@ void execute_rpc_on_done(struct call *c, int err)
 	struct watch *w = call_user(c);
 	if (!w)
 		return;
-	struct execution *x = w->follower.live ? w->execution : NULL;
+	struct execution *x = viewer_is_live(&w->viewer) ? w->viewer.execution : NULL;
 	w->call = NULL;
 	if (w->preparing)
 		return; /* on_context() frees */
@@ -135,8 +132,16 @@ void execute_rpc_on_done(struct call *c, int err)
 static void run_in(struct watch *w, struct context *c)
 {
 	struct execution *x;
-	int r = execution_start(w->ip->executions, c, w->cell.code, w->cell.n,
-	    (const char *const *)w->cell.env, true, &x);
+	struct execution_ask ask = { .code = w->cell.code,
+		.n = w->cell.n,
+		.env = (const char *const *)w->cell.env,
+		.keep = true,
+		.id = w->id };
+	int r = execution_start(w->ip->executions, c, &ask, &x);
+	if (r == -EEXIST) {
+		call_finish(w->call, RPC_ALREADY_EXISTS, "execution_id: '%s' is in use", w->id);
+		return;
+	}
 	if (r < 0) {
 		call_finish(w->call, RPC_RESOURCE_EXHAUSTED, "%s",
 		    r == -EBUSY ? "too many executions are running" : "out of memory");
@@ -145,7 +150,7 @@ static void run_in(struct watch *w, struct context *c)
 	cell_fini(&w->cell);
 	if (call_time_left(w->call) != UINT64_MAX)
 		execution_set_deadline(x, call_time_left(w->call));
-	follow(w, x, 1);
+	follow(w, x);
 	execution_unref(x);
 }
 
@@ -161,6 +166,23 @@ static void on_context(const struct err *err, struct context *c, void *arg)
 		run_in(w, c);
 }
 
+static bool check_cap(struct call *c, uint64_t max_bytes)
+{
+	if (economy_is_cap(max_bytes))
+		return true;
+	call_finish(c, RPC_INVALID_ARGUMENT, "max_bytes: expected 0 or at least %u", ECONOMY_MIN);
+	return false;
+}
+
+static bool check_request(struct call *c, const Sandglass__V1__ExecuteRequest *q)
+{
+	if (!*q->execution_id || execution_id_ok(q->execution_id))
+		return check_cap(c, q->max_bytes);
+	call_finish(c, RPC_INVALID_ARGUMENT,
+	    "execution_id: expected letters, digits and \"-_.\", at most %d", EXECUTION_ID_MAX - 1);
+	return false;
+}
+
 static int copy_request(struct watch *w, const Sandglass__V1__ExecuteRequest *q)
 {
 	int r = cell_set(&w->cell, q->code, q->context_id, q->language);
@@ -168,6 +190,8 @@ static int copy_request(struct watch *w, const Sandglass__V1__ExecuteRequest *q)
 		r = cell_add_env(&w->cell, q->env[i]->key, q->env[i]->value);
 	w->is_execute = true;
 	w->interrupt_on_disconnect = q->interrupt_on_disconnect;
+	w->wish.max_bytes = q->max_bytes;
+	(void)str_copy(w->id, sizeof(w->id), q->execution_id);
 	return r;
 }
 
@@ -177,7 +201,7 @@ void execute_rpc_on_execute(struct call *c, const ProtobufCMessage *m)
 	struct context *context = NULL;
 	const char *language = NULL;
 	struct err why = ERR_INIT;
-	if (!w)
+	if (!w || !check_request(c, (const Sandglass__V1__ExecuteRequest *)m))
 		return;
 	if (copy_request(w, (const Sandglass__V1__ExecuteRequest *)m) < 0) {
 		call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
@@ -210,11 +234,12 @@ void execute_rpc_on_attach(struct call *c, const ProtobufCMessage *m)
 {
 	const Sandglass__V1__AttachRequest *q = (const Sandglass__V1__AttachRequest *)m;
 	struct watch *w = watch_new(c);
-	if (!w)
+	if (!w || !check_cap(c, q->max_bytes))
 		return;
+	w->wish = (struct viewer_wish){ .from = q->from_seq, .max_bytes = q->max_bytes };
 	struct execution *x = executions_find(w->ip->executions, q->execution_id);
 	if (x)
-		follow(w, x, q->from_seq);
+		follow(w, x);
 	else
 		call_finish(c, RPC_NOT_FOUND, "no execution '%s'", q->execution_id);
 }

@@ -3,16 +3,19 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "guest-kernel-agent/code/event.h"
+#include "guest-kernel-agent/code/outcome.h"
 #include "guest-kernel-agent/journal/journal.h"
+#include "guest-kernel-agent/journal/offsets.h"
 #include "guest-kernel-agent/system/notices.h"
 #include "loop/loop.h"
 
@@ -30,6 +33,7 @@ enum state {
 
 struct executions {
 	struct executions_conf conf;
+	struct retention retention;
 	struct link live; /* in the order of their start */
 	struct link kept; /* ended, oldest first */
 	size_t n_live, n_kept;
@@ -43,13 +47,16 @@ struct execution {
 	unsigned refs;	  /* followers, the running cell, the kept list */
 	enum state state;
 	bool keep, limited;
-	char id[37];
+	char id[EXECUTION_ID_MAX];
+	bool chosen; /* the id, by the caller */
+	unsigned char digest[HASH_SHA256_LEN];
 	char *context_id;
 	struct exec *exec; /* NULL once it ended */
 	struct journal *journal;
 	struct loop_defer limit;
+	struct offsets offsets[OUTPUTS];
+	struct outcome outcome;
 	struct loop_timer oom_wait, deadline;
-	unsigned execution_count;
 	char *detail; /* what the kernel's death was told with, while DYING */
 	uint64_t ended_ms;
 };
@@ -62,6 +69,7 @@ struct executions *executions_new(const struct executions_conf *c)
 	if (!xs)
 		return NULL;
 	xs->conf = *c;
+	xs->retention = (struct retention)RETENTION_DEFAULT;
 	link_init(&xs->live);
 	link_init(&xs->kept);
 	loop_timer_init(&xs->sweep, c->loop, on_sweep, xs);
@@ -77,6 +85,9 @@ static void execution_free(struct execution *x)
 	journal_free(x->journal);
 	mem_free(x->context_id);
 	mem_free(x->detail);
+	for (int i = 0; i < OUTPUTS; i++)
+		offsets_fini(&x->offsets[i]);
+	outcome_fini(&x->outcome);
 	mem_free(x);
 }
 
@@ -110,8 +121,8 @@ static void forget_surplus(struct executions *xs)
 	bytes += journal_bytes(container_of(k, struct execution, link)->journal);
 	for (struct link *k; (k = list_first(&xs->kept));) {
 		struct execution *x = container_of(k, struct execution, link);
-		if (xs->n_kept <= EXECUTIONS_KEPT && bytes <= EXECUTIONS_KEPT_BYTES &&
-		    now - x->ended_ms < EXECUTIONS_KEPT_MS)
+		if (xs->n_kept <= xs->retention.count && bytes <= xs->retention.bytes &&
+		    now - x->ended_ms < xs->retention.ms)
 			break;
 		bytes -= journal_bytes(x->journal);
 		forget(xs, x);
@@ -125,6 +136,12 @@ static void on_sweep(struct loop_timer *t, void *arg)
 	forget_surplus(arg);
 }
 
+void executions_set_retention(struct executions *xs, const struct retention *r)
+{
+	xs->retention = *r;
+	forget_surplus(xs);
+}
+
 /* ---- what the context tells ---- */
 
 static void set_ended(struct execution *x, enum exec_end how, const char *detail)
@@ -133,7 +150,8 @@ static void set_ended(struct execution *x, enum exec_end how, const char *detail
 	x->state = STATE_ENDED;
 	x->ended_ms = clock_mono_ms();
 	loop_timer_cancel(&x->deadline);
-	(void)event_add_end(x->journal, how, detail, x->execution_count);
+	outcome_set_end(&x->outcome, how, detail);
+	(void)event_add_end(x->journal, how, detail, x->outcome.execution_count);
 	journal_close(x->journal);
 	link_remove(&x->link);
 	xs->n_live--;
@@ -158,15 +176,27 @@ static void give_up(struct execution *x)
 static void on_busy(void *arg, unsigned execution_count)
 {
 	struct execution *x = arg;
-	x->execution_count = execution_count;
+	x->outcome.begun = true;
+	x->outcome.execution_count = execution_count;
 	if (x->state == STATE_RUNNING && event_add_busy(x->journal, execution_count) < 0)
 		give_up(x);
+}
+
+static int add_output(struct execution *x, enum output o, const char *text, size_t n)
+{
+	uint64_t offset = x->outcome.bytes[o];
+	if (x->keep)
+		offsets_note(&x->offsets[o], offset, journal_last(x->journal) + 1,
+		    journal_first(x->journal));
+	x->outcome.bytes[o] += n;
+	return event_add_output(x->journal, o, offset, text, n);
 }
 
 static void on_stream(void *arg, bool is_stderr, const char *text, size_t n)
 {
 	struct execution *x = arg;
-	if (x->state == STATE_RUNNING && event_add_output(x->journal, is_stderr, text, n) < 0)
+	if (x->state == STATE_RUNNING &&
+	    add_output(x, is_stderr ? OUTPUT_STDERR : OUTPUT_STDOUT, text, n) < 0)
 		give_up(x);
 }
 
@@ -178,7 +208,8 @@ static void on_result(void *arg, bool main_result, const json_t *data, const jso
 		return;
 	int r = event_add_result(x->journal, main_result, data);
 	if (r == -EMSGSIZE)
-		r = event_add_output(x->journal, true, too_large, sizeof(too_large) - 1);
+		r = add_output(x, OUTPUT_STDERR, too_large, sizeof(too_large) - 1);
+	x->outcome.results += r == 0;
 	if (r < 0)
 		give_up(x);
 }
@@ -186,6 +217,7 @@ static void on_result(void *arg, bool main_result, const json_t *data, const jso
 static void on_error(void *arg, const char *name, const char *value, const char *traceback)
 {
 	struct execution *x = arg;
+	outcome_set_error(&x->outcome, name, value, traceback);
 	/* Also while output is dropped: it is small, and says where the cell was. */
 	if (event_add_error(x->journal, name, value, traceback) < 0)
 		give_up(x);
@@ -204,7 +236,7 @@ static void on_end(void *arg, enum exec_end how, const char *detail, unsigned ex
 	x->exec = NULL;
 	loop_defer_cancel(&x->limit);
 	if (execution_count)
-		x->execution_count = execution_count;
+		x->outcome.execution_count = execution_count;
 	if (how == EXEC_KERNEL_DIED && !notices_oom_recent(x->owner->conf.notices)) {
 		x->state = STATE_DYING;
 		(void)mem_set_str(&x->detail, detail);
@@ -264,50 +296,72 @@ static const struct exec_sink sink = {
 
 /* ---- beginning ---- */
 
-static struct execution *execution_new(struct executions *xs, const struct context *c, bool keep)
+bool execution_id_ok(const char *id)
+{
+	return *id && strlen(id) < EXECUTION_ID_MAX &&
+	       str_only(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
+}
+
+/* A chosen id stands for this code and no other. */
+static int set_id(struct execution *x, const struct execution_ask *ask)
+{
+	x->chosen = !str_empty(ask->id);
+	if (!x->chosen) {
+		id_uuid(x->id);
+		return 0;
+	}
+	(void)str_copy(x->id, sizeof(x->id), ask->id);
+	return hash_sha256(ask->code, ask->n, x->digest);
+}
+
+static struct execution *execution_new(
+    struct executions *xs, const struct context *c, const struct execution_ask *ask)
 {
 	struct execution *x = mem_zalloc(sizeof(*x));
 	if (!x)
 		return NULL;
 	struct journal_conf jc = { .memory = xs->conf.journal_memory,
 		.cap = xs->conf.journal_cap,
-		.keep = keep,
+		.keep = ask->keep,
 		.on_room = on_room,
 		.arg = x };
 	x->owner = xs;
 	x->refs = 1;
-	x->keep = keep;
-	id_uuid(x->id);
+	x->keep = ask->keep;
+	x->outcome.created_ns = clock_real_ns();
 	link_init(&x->link);
 	loop_defer_init(&x->limit, xs->conf.loop, on_limit, x);
 	loop_timer_init(&x->oom_wait, xs->conf.loop, on_oom_wait, x);
 	loop_timer_init(&x->deadline, xs->conf.loop, on_deadline, x);
 	x->journal = journal_new(&jc);
 	x->context_id = mem_strdup(context_id(c));
-	if (!x->journal || !x->context_id) {
+	if (!x->journal || !x->context_id || set_id(x, ask) < 0) {
 		execution_free(x);
 		return NULL;
 	}
 	return x;
 }
 
-int execution_start(struct executions *xs, struct context *c, const char *code, size_t n,
-    const char *const *env, bool keep, struct execution **ret)
+int execution_start(struct executions *xs, struct context *c, const struct execution_ask *ask,
+    struct execution **ret)
 {
 	if (xs->n_live >= EXECUTIONS_LIVE_MAX)
 		return -EBUSY;
-	struct execution *x = execution_new(xs, c, keep);
+	if (!str_empty(ask->id) && map_get(xs->by_id, ask->id))
+		return -EEXIST;
+	struct execution *x = execution_new(xs, c, ask);
 	if (!x)
 		return -ENOMEM;
 	int r = event_add_started(x->journal, x->id, x->context_id);
-	if (r == 0 && keep)
+	if (r == 0 && x->keep)
 		r = map_add(xs->by_id, x->id, x);
 	if (r == 0) {
-		x->exec = context_execute(c, code, n, env, &sink, x);
+		x->exec = context_execute(c, ask->code, ask->n, ask->env, &sink, x);
 		r = x->exec ? 0 : -ENOMEM;
 	}
 	if (r < 0) {
-		(void)map_remove(xs->by_id, x->id);
+		if (x->keep)
+			(void)map_remove(xs->by_id, x->id);
 		execution_unref(x);
 		return r;
 	}
@@ -362,9 +416,31 @@ const char *execution_id(const struct execution *x)
 	return x->id;
 }
 
+bool execution_has_code(const struct execution *x, const char *code, size_t n)
+{
+	unsigned char digest[HASH_SHA256_LEN];
+	return x->chosen && hash_sha256(code, n, digest) == 0 &&
+	       memcmp(digest, x->digest, sizeof(digest)) == 0;
+}
+
 struct journal *execution_journal(const struct execution *x)
 {
 	return x->journal;
+}
+
+const struct outcome *execution_outcome(const struct execution *x)
+{
+	return &x->outcome;
+}
+
+const char *execution_context_id(const struct execution *x)
+{
+	return x->context_id;
+}
+
+const struct offsets *execution_offsets(const struct execution *x, enum output o)
+{
+	return &x->offsets[o];
 }
 
 bool execution_interrupt(struct execution *x, enum exec_end how)

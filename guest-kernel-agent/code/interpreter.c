@@ -9,6 +9,7 @@
 #include "guest-kernel-agent/code/contexts_rpc.h"
 #include "guest-kernel-agent/code/execute_http.h"
 #include "guest-kernel-agent/code/execute_rpc.h"
+#include "guest-kernel-agent/code/output_rpc.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/request.h"
@@ -42,6 +43,12 @@ static const struct rpc_method methods[] = {
 	    .on_message = execute_rpc_on_attach,
 	    .on_ready = execute_rpc_on_ready,
 	    .on_done = execute_rpc_on_done },
+	{ .name = "GetExecution", .on_message = output_rpc_on_get, .on_done = output_rpc_on_done },
+	{ .name = "ReadOutput",
+	    .server_stream = true,
+	    .on_message = output_rpc_on_read,
+	    .on_ready = output_rpc_on_ready,
+	    .on_done = output_rpc_on_done },
 	{ .name = "Interrupt",
 	    .on_message = contexts_rpc_on_interrupt,
 	    .on_done = contexts_rpc_on_done },

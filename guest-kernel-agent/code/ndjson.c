@@ -2,6 +2,7 @@
 #include "guest-kernel-agent/code/ndjson.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -11,7 +12,6 @@
 #include "guest-kernel-agent/code/json_escape.h"
 
 #define NS 1000000000
-#define END_LINE "{\"type\":\"end_of_execution\"}\n"
 
 static const struct {
 	const char *mime, *field;
@@ -38,6 +38,18 @@ static const char *field_of(const char *mime)
 	return NULL;
 }
 
+/* The start of an event's line, up to and with its type. */
+static int begin_line(
+    const struct ndjson *s, struct buf *dst, const struct event *ev, const char *type)
+{
+	int r = s->numbered && ev->seq
+		    ? buf_printf(dst, "{\"seq\":%llu,\"type\":\"", (unsigned long long)ev->seq)
+		    : buf_append_str(dst, "{\"type\":\"");
+	if (r == 0)
+		r = buf_append_str(dst, type);
+	return r < 0 ? r : buf_append_byte(dst, '"');
+}
+
 /* ---- output ---- */
 
 /* Lines come by the thousand within one second: only the fraction is formatted each time. */
@@ -58,17 +70,28 @@ static int add_stamp(struct ndjson *s, struct buf *dst, int64_t time_ns)
 	return r < 0 ? r : buf_append(dst, fraction, sizeof(fraction) - 1);
 }
 
-static int add_output(struct ndjson *s, struct buf *dst, const struct event *ev)
+static int add_text(struct ndjson *s, struct buf *dst, const struct event *ev, enum output o,
+    const char *text, size_t n)
 {
-	int r = buf_append_str(dst, ev->type == EVENT_STDERR ? "{\"type\":\"stderr\",\"text\":"
-							     : "{\"type\":\"stdout\",\"text\":");
+	int r = begin_line(s, dst, ev, o == OUTPUT_STDERR ? "stderr" : "stdout");
 	if (r == 0)
-		r = json_escape_string(dst, ev->output.text, ev->output.n);
+		r = buf_append_str(dst, ",\"text\":");
+	if (r == 0)
+		r = json_escape_string(dst, text, n);
 	if (r == 0)
 		r = buf_append_str(dst, ",\"timestamp\":\"");
 	if (r == 0)
 		r = add_stamp(s, dst, ev->time_ns);
 	return r < 0 ? r : buf_append_str(dst, "\"}\n");
+}
+
+/* There is no line type for it: it stands in the output, on a line of its own. */
+static int add_omitted(struct ndjson *s, struct buf *dst, const struct event *ev)
+{
+	char text[80];
+	int n = snprintf(text, sizeof(text), "\n[... %llu bytes left out ...]\n",
+	    (unsigned long long)ev->omitted.bytes);
+	return add_text(s, dst, ev, ev->omitted.output, text, (size_t)n);
 }
 
 /* ---- results ---- */
@@ -98,11 +121,13 @@ static int add_form(struct buf *dst, const char *name, struct event_form *f)
 	return json_escape_string(dst, f->text, f->n);
 }
 
-static int add_result(struct buf *dst, struct event *ev)
+static int add_result(const struct ndjson *s, struct buf *dst, struct event *ev)
 {
 	CLEAN_BUF struct buf extra = BUF_INIT;
 	struct event_form f;
-	int r = buf_append_str(dst, "{\"type\":\"result\",");
+	int r = begin_line(s, dst, ev, "result");
+	if (r == 0)
+		r = buf_append_byte(dst, ',');
 	while (r == 0 && event_next_form(ev, &f)) {
 		const char *name = field_of(f.mime);
 		if (f.is_json && f.n == 4 && memcmp(f.text, "null", 4) == 0)
@@ -126,9 +151,12 @@ static int add_result(struct buf *dst, struct event *ev)
 
 /* ---- ends ---- */
 
-static int add_error(struct buf *dst, const char *name, const char *value, const char *traceback)
+static int add_error(const struct ndjson *s, struct buf *dst, const struct event *ev,
+    const char *name, const char *value, const char *traceback)
 {
-	int r = buf_append_str(dst, "{\"type\":\"error\",\"name\":");
+	int r = begin_line(s, dst, ev, "error");
+	if (r == 0)
+		r = buf_append_str(dst, ",\"name\":");
 	if (r == 0)
 		r = json_escape_string(dst, name, strlen(name));
 	if (r == 0)
@@ -139,6 +167,12 @@ static int add_error(struct buf *dst, const char *name, const char *value, const
 		r = buf_append_str(dst, ",\"traceback\":");
 	if (r == 0)
 		r = json_escape_string(dst, traceback, strlen(traceback));
+	return r < 0 ? r : buf_append_str(dst, "}\n");
+}
+
+static int add_end_line(const struct ndjson *s, struct buf *dst, const struct event *ev)
+{
+	int r = begin_line(s, dst, ev, "end_of_execution");
 	return r < 0 ? r : buf_append_str(dst, "}\n");
 }
 
@@ -185,11 +219,17 @@ static int add_end(const struct ndjson *s, struct buf *dst, const struct event *
 		if (r == 0 && *ev->end.detail)
 			r = buf_printf(&value, " (%s)", ev->end.detail);
 		const char *text = r == 0 ? buf_cstr(&value) : NULL;
-		r = text ? add_error(dst, e.name, text, "") : -ENOMEM;
+		r = text ? add_error(s, dst, ev, e.name, text, "") : -ENOMEM;
 		if (r < 0)
 			return r;
 	}
-	return buf_append_str(dst, END_LINE);
+	return add_end_line(s, dst, ev);
+}
+
+static int add_busy(const struct ndjson *s, struct buf *dst, const struct event *ev)
+{
+	int r = begin_line(s, dst, ev, "number_of_executions");
+	return r < 0 ? r : buf_printf(dst, ",\"execution_count\":%u}\n", ev->execution_count);
 }
 
 int ndjson_add_event(struct ndjson *s, struct buf *dst, struct event *ev)
@@ -198,19 +238,19 @@ int ndjson_add_event(struct ndjson *s, struct buf *dst, struct event *ev)
 	case EVENT_STARTED:
 		return 0;
 	case EVENT_BUSY:
-		return buf_printf(dst,
-		    "{\"type\":\"number_of_executions\",\"execution_count\":%u}\n",
-		    ev->execution_count);
+		return add_busy(s, dst, ev);
 	case EVENT_STDOUT:
 	case EVENT_STDERR:
-		return add_output(s, dst, ev);
+		return add_text(s, dst, ev, event_output(ev), ev->output.text, ev->output.n);
 	case EVENT_RESULT:
-		return add_result(dst, ev);
+		return add_result(s, dst, ev);
 	case EVENT_ERROR:
 		s->had_error = true;
-		return add_error(dst, ev->error.name, ev->error.value, ev->error.traceback);
+		return add_error(s, dst, ev, ev->error.name, ev->error.value, ev->error.traceback);
 	case EVENT_END:
 		return add_end(s, dst, ev);
+	case EVENT_OMITTED:
+		return add_omitted(s, dst, ev);
 	}
 	return 0;
 }
@@ -222,6 +262,8 @@ int ndjson_add_keepalive(struct buf *dst)
 
 int ndjson_add_failure(struct buf *dst, const char *name, const char *value)
 {
-	int r = add_error(dst, name, value, "");
-	return r < 0 ? r : buf_append_str(dst, END_LINE);
+	static const struct ndjson plain;
+	static const struct event none;
+	int r = add_error(&plain, dst, &none, name, value, "");
+	return r < 0 ? r : add_end_line(&plain, dst, &none);
 }

@@ -14,6 +14,7 @@ struct ndjson {
 	int64_t second; /* that stamp was made for */
 	char stamp[24]; /* "2026-11-21T04:57:00" */
 	bool had_error; /* an error line was written */
+	bool numbered;	/* lines carry "seq", which SDKs ignore; by it a client can go on */
 };
 
 /* Lines for one event; none for those without a counterpart. 0 or -ENOMEM. */

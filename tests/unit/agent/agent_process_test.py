@@ -405,7 +405,7 @@ def read_envelope(r):
     return flags, json.loads(r.read(n))
 
 
-class NativeTest(AgentCase):
+class NativeCase(AgentCase):
     def open_stream(self, method, message, headers=None, token=TOKEN):
         h = {"sandglass-port": "49999", "content-type": "application/connect+json", **(headers or {})}
         if token:
@@ -429,6 +429,8 @@ class NativeTest(AgentCase):
                             token=token)
         return r.status, json.loads(data)
 
+
+class NativeTest(NativeCase):
     def test_execute(self):
         _, r = self.open_stream("Execute", {
             "code": "print a\nerr b\nshow text/html <b>\njson application/json [1,null]\nmain 'x'\nnul",
@@ -445,7 +447,7 @@ class NativeTest(AgentCase):
             {"result": {"data": {"text/html": "<b>"}}},
             {"result": {"json": {"application/json": [1, None]}}},
             {"result": {"isMainResult": True, "data": {"text/plain": "'x'"}}},
-            {"stdout": {"text": "a\ufffdb\x01\"\\é😀"}},
+            {"stdout": {"text": "a\ufffdb\x01\"\\é😀", "offset": "2"}},
             {"end": {"status": "END_STATUS_OK", "executionCount": 1}}])
 
     def test_refusals(self):

@@ -9,9 +9,9 @@
 #include "base/str.h"
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/execution.h"
+#include "guest-kernel-agent/code/viewer.h"
 #include "guest-kernel-agent/code/warmup.h"
 #include "guest-kernel-agent/jupyter/context.h"
-#include "guest-kernel-agent/journal/follower.h"
 #include "guest-kernel-agent/journal/journal.h"
 #include "guest-kernel-agent/system/notices.h"
 #include "lib/fake_contexts.h"
@@ -31,7 +31,7 @@ struct fixture {
 
 /* What a follower saw, one letter an event: started, busy, output, result, error, End. */
 struct client {
-	struct follower follower;
+	struct viewer viewer;
 	char seen[64];
 	uint64_t next; /* expected sequence number */
 	size_t bytes;
@@ -88,21 +88,19 @@ static bool is_ready(void *arg)
 	return ((struct client *)arg)->appetite > 0;
 }
 
-static int on_record(const struct journal_record *rec, void *arg)
+static int on_event(struct event *ev, void *arg)
 {
 	static const char letters[] = "?sbooreE";
 	struct client *c = arg;
 	size_t n = strlen(c->seen);
-	struct event ev;
-	ck_assert_int_eq(event_decode(rec, &ev), 0);
-	ck_assert_uint_eq(ev.seq, c->next++);
+	ck_assert_uint_eq(ev->seq, c->next++);
 	c->appetite--;
-	if (ev.type == EVENT_STDOUT)
-		c->bytes += ev.output.n;
-	if (ev.type == EVENT_END)
-		c->how = ev.end.how;
+	if (ev->type == EVENT_STDOUT)
+		c->bytes += ev->output.n;
+	if (ev->type == EVENT_END)
+		c->how = ev->end.how;
 	if (n + 1 < sizeof(c->seen))
-		c->seen[n] = letters[ev.type];
+		c->seen[n] = letters[ev->type];
 	return 0;
 }
 
@@ -118,23 +116,23 @@ static void on_end(int err, void *arg)
 	c->err = err;
 }
 
-static const struct follower_ops ops = {
-	.is_ready = is_ready, .on_record = on_record, .on_silence = on_silence, .on_end = on_end
+static const struct viewer_ops ops = {
+	.is_ready = is_ready, .on_event = on_event, .on_silence = on_silence, .on_end = on_end
 };
 
 static int client_start(
     struct fixture *f, struct client *c, struct execution *x, uint64_t from, size_t appetite)
 {
+	struct viewer_wish wish = { .from = from };
 	*c = (struct client){ .next = from, .appetite = appetite };
-	return follower_init(
-	    &c->follower, f->loop, execution_journal(x), from, FOLLOWER_SILENCE_MS, &ops, c);
+	return viewer_init(&c->viewer, f->loop, x, &wish, &ops, c);
 }
 
 static struct execution *start(struct fixture *f, const char *code, bool keep)
 {
 	struct execution *x = NULL;
-	ck_assert_int_eq(
-	    execution_start(f->executions, f->context, code, strlen(code), NULL, keep, &x), 0);
+	struct execution_ask ask = { .code = code, .n = strlen(code), .keep = keep };
+	ck_assert_int_eq(execution_start(f->executions, f->context, &ask, &x), 0);
 	return x;
 }
 
@@ -168,7 +166,7 @@ START_TEST(test_attach_after_every_event)
 		    start(&f, "print 1\nspam 3000\nmain 2\nspam 3000\nerr 3", true);
 		ck_assert_int_eq(client_start(&f, &a, x, 1, cut), 0);
 		turn(&f, 40);
-		follower_fini(&a.follower);
+		viewer_fini(&a.viewer);
 		ck_assert_int_eq(client_start(&f, &b, x, a.next, 1000), 0);
 		turn_until(&f, &b.ended);
 		ck_assert_uint_eq(a.bytes + b.bytes, 2 + 6000);
@@ -196,7 +194,7 @@ START_TEST(test_several_followers)
 	turn_until(&f, &c[2].ended);
 	ck_assert(!c[0].ended);
 	c[0].appetite = 100000;
-	follower_resume(&c[0].follower);
+	viewer_resume(&c[0].viewer);
 	turn_until(&f, &c[0].ended);
 	for (int i = 0; i < 4; i++)
 		ck_assert_uint_eq(c[i].bytes, 100004);
@@ -220,7 +218,7 @@ START_TEST(test_slow_reader_is_bounded)
 	ck_assert(!c.ended);
 	for (int i = 0; i < 3000 && !c.ended; i++) {
 		c.appetite += 17;
-		follower_resume(&c.follower);
+		viewer_resume(&c.viewer);
 		turn(&f, 2);
 	}
 	ck_assert(c.ended);
@@ -277,7 +275,7 @@ START_TEST(test_reader_leaves_at_cap)
 	ck_assert_int_eq(client_start(&f, &c, x, 1, 3), 0);
 	turn(&f, 2000);
 	ck_assert(context_is_busy(f.context));
-	follower_fini(&c.follower);
+	viewer_fini(&c.viewer);
 	turn(&f, 10);
 	ck_assert(!context_is_busy(f.context));
 	ck_assert_int_eq(client_start(&f, &c, x, 4, SIZE_MAX), 0);
@@ -323,7 +321,7 @@ START_TEST(test_abandon)
 	ck_assert_int_eq(client_start(&f, &c, x, 1, 4), 0);
 	turn(&f, 200);
 	execution_abandon(x);
-	follower_fini(&c.follower);
+	viewer_fini(&c.viewer);
 	execution_unref(x);
 	turn(&f, 10);
 	ck_assert(!context_is_busy(f.context));
@@ -357,9 +355,10 @@ END_TEST
 START_TEST(test_kept_are_bounded)
 {
 	struct fixture f;
+	const struct retention kept = RETENTION_DEFAULT;
 	char first[37] = "";
 	setup(&f, 0, 0);
-	for (int i = 0; i < EXECUTIONS_KEPT + 1; i++) {
+	for (unsigned i = 0; i < kept.count + 1; i++) {
 		struct client c;
 		struct execution *x = start(&f, "print 1", true);
 		if (!*first)
@@ -367,7 +366,7 @@ START_TEST(test_kept_are_bounded)
 		ck_assert_int_eq(client_start(&f, &c, x, 1, 100), 0);
 		turn_until(&f, &c.ended);
 		ck_assert_ptr_nonnull(executions_find(f.executions, execution_id(x)));
-		ck_assert_int_eq(executions_find(f.executions, first) != NULL, i < EXECUTIONS_KEPT);
+		ck_assert_int_eq(executions_find(f.executions, first) != NULL, i < kept.count);
 		execution_unref(x);
 	}
 	teardown(&f);
@@ -381,7 +380,8 @@ START_TEST(test_live_are_bounded)
 	setup(&f, 0, 0);
 	for (int i = 0; i < EXECUTIONS_LIVE_MAX; i++)
 		execution_unref(start(&f, "hang", i % 2));
-	ck_assert_int_eq(execution_start(f.executions, f.context, "1", 1, NULL, true, &x), -EBUSY);
+	struct execution_ask ask = { .code = "1", .n = 1, .keep = true };
+	ck_assert_int_eq(execution_start(f.executions, f.context, &ask, &x), -EBUSY);
 	teardown(&f);
 }
 END_TEST

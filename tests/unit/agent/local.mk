@@ -21,6 +21,10 @@ tests_unit_agent_agent_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
 tests_unit_agent_agent_test_LDADD = $(AGENT_TEST_LIBS) $(CHECK_LIBS)
 $(tests_unit_agent_agent_test_OBJECTS): $(PROTO_H)
 
+# The streams of the agent below: caps, ranges, and a cut after every byte.
+dist_check_SCRIPTS += tests/unit/agent/agent_streams_test.py
+TESTS += tests/unit/agent/agent_streams_test.py
+
 # The whole agent over fake contexts, driven through its sockets.
 check_PROGRAMS += tests/unit/agent/agent_fake
 tests_unit_agent_agent_fake_SOURCES = \

@@ -72,9 +72,10 @@ START_TEST(test_output_lines)
 	ck_assert_str_eq(lines(&f), "");
 	(void)event_add_busy(f.journal, 7);
 	ck_assert_str_eq(lines(&f), "{\"type\":\"number_of_executions\",\"execution_count\":7}\n");
-	(void)event_add_output(f.journal, false, "hi\n", 3);
+	(void)event_add_output(f.journal, OUTPUT_STDOUT, 0, "hi\n", 3);
 	ck_assert_str_eq(lines(&f), "{\"type\":\"stdout\",\"text\":\"hi\\n\"," STAMP "}\n");
-	(void)event_add_output(f.journal, true, "a\0\"\\\x7f\xc3\xa9\xf0\x9f\x98\x80", 11);
+	(void)event_add_output(
+	    f.journal, OUTPUT_STDERR, 0, "a\0\"\\\x7f\xc3\xa9\xf0\x9f\x98\x80", 11);
 	ck_assert_str_eq(lines(&f), "{\"type\":\"stderr\",\"text\":\"a\\u0000\\\"\\\\\x7f"
 				    "\\u00e9\\ud83d\\ude00\"," STAMP "}\n");
 	(void)event_add_error(f.journal, "ValueError",
@@ -222,7 +223,8 @@ START_TEST(test_long_output)
 	while (buf_len(&text) < 200000)
 		(void)buf_append_str(&text, "\xf0\x9f\x98\x80\xe2\x82\xac");
 	ck_assert_int_eq(
-	    event_add_output(f.journal, false, (char *)buf_data(&text), buf_len(&text)), 0);
+	    event_add_output(f.journal, OUTPUT_STDOUT, 0, (char *)buf_data(&text), buf_len(&text)),
+	    0);
 	while (journal_read(&f.reader, &rec) == JOURNAL_RECORD) {
 		ck_assert_int_eq(event_decode(&rec, &ev), 0);
 		ck_assert_uint_le(ev.output.n, 32 * 1024);
