@@ -637,6 +637,8 @@ class PortsTest(AgentCase):
             port = self.serve(Server6, "::1")
         except OSError as e:
             self.skipTest(f"no ::1 here: {e}")
+        r, data = self.data("POST", "/six", b"a body with the first request", {}, port)
+        self.assertEqual((r.status, json.loads(data)["body"]), (200, 29))
         out = subprocess.run(
             ["curl", "-sS", "--http2-prior-knowledge", "--unix-socket", f"{self.agent.dir}/data",
              "-H", f"sandglass-port: {port}", "http://localhost/six"],
@@ -676,7 +678,7 @@ class PortsTest(AgentCase):
         for more in ({"Sec-Fetch-Mode": "cors"}, {"X-Requested-With": "x"},
                      {"Accept": "application/json"}):
             r, _ = self.data("GET", "/", None, {**browser, **more}, port)
-            self.assertEqual(r.getheader("content-type"), "application/json")
+            self.assertEqual(r.getheader("content-type"), "application/json; charset=utf-8")
         s.close()
 
 
