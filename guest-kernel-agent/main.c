@@ -206,6 +206,7 @@ static void agent_fini(struct agent *a)
 	envd_free(a->envd);
 	process_service_free(a->process_service);
 	processes_free(a->processes);
+	filesystem_stop(a->filesystem);
 	as_user_free(a->as_user);
 	filesystem_free(a->filesystem);
 	interpreter_free(a->interpreter);

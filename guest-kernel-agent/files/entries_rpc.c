@@ -97,19 +97,6 @@ static int run_remove(struct task *t, const char *path, const char *to, struct e
 
 /* ---- on the loop ---- */
 
-static void finish_memory(struct call *c)
-{
-	call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
-}
-
-static void finish_with(struct call *c, const ProtobufCMessage *m)
-{
-	if (call_send(c, m) == -ENOMEM)
-		finish_memory(c);
-	else
-		call_finish(c, RPC_OK, NULL);
-}
-
 static void done(struct as_user_job *job)
 {
 	struct task *t = container_of(job, struct task, job);
@@ -140,9 +127,9 @@ static void answer_entry(struct task *t)
 	Filesystem__StatResponse m = FILESYSTEM__STAT_RESPONSE__INIT;
 	m.entry = &e.m;
 	if (entry_proto_init(&e, &t->list.items[0]) < 0)
-		finish_memory(t->call);
+		filesystem_finish_memory(t->call);
 	else
-		finish_with(t->call, &m.base);
+		filesystem_finish_with(t->call, &m.base);
 	entry_proto_fini(&e);
 }
 
@@ -160,9 +147,9 @@ static void answer_list(struct task *t)
 	m.n_entries = n;
 	m.entries = list;
 	if (r < 0)
-		finish_memory(t->call);
+		filesystem_finish_memory(t->call);
 	else
-		finish_with(t->call, &m.base);
+		filesystem_finish_with(t->call, &m.base);
 	for (size_t i = 0; each && i < n; i++)
 		entry_proto_fini(&each[i]);
 }
@@ -170,7 +157,7 @@ static void answer_list(struct task *t)
 static void answer_removed(struct task *t)
 {
 	Filesystem__RemoveResponse m = FILESYSTEM__REMOVE_RESPONSE__INIT;
-	finish_with(t->call, &m.base);
+	filesystem_finish_with(t->call, &m.base);
 }
 
 /* second may be NULL. */
@@ -192,7 +179,7 @@ static struct task *task_new(struct call *c)
 	if (t)
 		t->call = c;
 	else
-		finish_memory(c);
+		filesystem_finish_memory(c);
 	return t;
 }
 

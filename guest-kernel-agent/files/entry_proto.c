@@ -2,9 +2,14 @@
 #include "guest-kernel-agent/files/entry_proto.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "guest-kernel-agent/files/file_info.h"
+#include "guest-kernel-agent/files/watch.h"
+#include "guest-kernel-agent/jupyter/text.h"
 
 #define NS 1000000000
 
@@ -66,4 +71,39 @@ void entry_proto_fini(struct entry_proto *e)
 {
 	e->metadata = mem_free(e->metadata);
 	e->list = mem_free(e->list);
+}
+
+static const Filesystem__EventType changes[] = {
+	[WATCH_LOST] = FILESYSTEM__EVENT_TYPE__EVENT_TYPE_UNSPECIFIED,
+	[WATCH_CREATE] = FILESYSTEM__EVENT_TYPE__EVENT_TYPE_CREATE,
+	[WATCH_WRITE] = FILESYSTEM__EVENT_TYPE__EVENT_TYPE_WRITE,
+	[WATCH_REMOVE] = FILESYSTEM__EVENT_TYPE__EVENT_TYPE_REMOVE,
+	[WATCH_RENAME] = FILESYSTEM__EVENT_TYPE__EVENT_TYPE_RENAME,
+	[WATCH_CHMOD] = FILESYSTEM__EVENT_TYPE__EVENT_TYPE_CHMOD,
+};
+
+int event_proto_init(struct event_proto *p, const struct watch_event *e)
+{
+	*p = (struct event_proto){ 0 };
+	filesystem__filesystem_event__init(&p->m);
+	p->m.type = changes[e->change];
+	p->m.name = (char *)e->name;
+	if (!str_utf8_valid(e->name, strlen(e->name))) {
+		CLEAN_BUF struct buf b = BUF_INIT;
+		if (text_repair(&b, e->name, strlen(e->name)) < 0)
+			return -ENOMEM;
+		p->m.name = p->name = buf_steal(&b, NULL);
+	}
+	if (!p->m.name)
+		return -ENOMEM;
+	if (!e->has_entry)
+		return 0;
+	p->m.entry = &p->entry.m;
+	return entry_proto_init(&p->entry, &e->entry);
+}
+
+void event_proto_fini(struct event_proto *p)
+{
+	p->name = mem_free(p->name);
+	entry_proto_fini(&p->entry);
 }
