@@ -74,6 +74,7 @@ static void close_ends(struct process *p)
 	for (int i = 0; i < OUTPUTS; i++)
 		output_fini(&p->outputs[i]);
 	input_fini(&p->input);
+	loop_timer_fini(&p->deadline);
 	loop_child_fini(&p->child);
 	loop_io_fini(&p->status_io);
 	p->status_fd = fd_close(p->status_fd);
@@ -111,6 +112,12 @@ static void on_settle(struct loop_defer *d, void *arg)
 static void on_room(void *arg)
 {
 	process_settle(arg);
+}
+
+/* Whether anybody follows or not. */
+static void on_deadline(struct loop_timer *t, void *arg)
+{
+	(void)process_kill(arg, PROCESS_END_DEADLINE);
 }
 
 /* ---- the beginning ---- */
@@ -168,6 +175,9 @@ static struct process *process_new(struct processes *ps, const struct process_st
 	link_init(&p->kill_waits);
 	id_uuid(p->id);
 	loop_defer_init(&p->settle, ps->conf.loop, on_settle, p);
+	loop_timer_init(&p->deadline, ps->conf.loop, on_deadline, p);
+	if (s->limit_ms != UINT64_MAX)
+		loop_timer_set(&p->deadline, s->limit_ms);
 	p->journal = journal_new(&jc);
 	return p->journal ? p : mem_free(p);
 }

@@ -67,6 +67,7 @@ struct process_start {
 	const struct process_terminal *terminal; /* NULL = pipes */
 	bool stdin_open;			 /* with pipes; else /dev/null */
 	uint64_t output_max;			 /* killed when it wrote more; 0 = no limit */
+	uint64_t limit_ms; /* killed when it runs longer; UINT64_MAX = no limit */
 	/* From the loop: the program runs (stage 0), or why it does not (stage, errno); in the
 	 * latter case the process is gone. Does not come after process_forget_starter(). */
 	void (*on_started)(struct process *p, int stage, int error, void *arg);

@@ -69,6 +69,7 @@ struct process {
 	enum process_end how;	      /* once reaped */
 	int wait_status;
 	struct loop_defer settle;
+	struct loop_timer deadline;
 	uint64_t ended_ms;
 };
 

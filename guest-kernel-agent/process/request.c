@@ -132,6 +132,7 @@ static struct process *start_as(struct call *c, const struct process_wish *w, co
 		.terminal = t,
 		.stdin_open = w->stdin_open,
 		.output_max = w->output_max,
+		.limit_ms = call_time_left(c),
 		.on_started = w->on_started,
 		.arg = w->arg };
 	r = envp && copy_command(command, w->config, w->tag, dir) == 0

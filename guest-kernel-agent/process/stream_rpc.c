@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stream begins with the start event, whatever of the journal follows. The process belongs to no
- * stream: it goes on when its client leaves, unless the deadline of Start runs out.
+ * stream: it goes on when its client leaves, until its deadline, which is that of Start.
  */
 #include "guest-kernel-agent/process/stream_rpc.h"
 
@@ -175,8 +175,6 @@ void stream_rpc_on_done(struct call *c, int err)
 		return;
 	if (s->starting && s->process)
 		process_forget_starter(s->process);
-	if (s->is_start && s->process && err == -ETIMEDOUT)
-		(void)process_kill(s->process, PROCESS_END_DEADLINE);
 	follower_fini(&s->follower);
 	process_unref(s->process);
 	mem_free(s);

@@ -205,6 +205,13 @@ class StartTest(ProcessCase):
         self.assertEqual(end["status"], "signal: killed")
         self.assertEqual(self.pids(), [])
 
+    def test_deadline_without_client(self):
+        stream = self.shell("sleep 60", headers={"Connect-Timeout-Ms": "500"})
+        pid = stream.next()["start"]["pid"]
+        stream.close()
+        end = self.open("Connect", {"process": {"pid": pid}}).rest()[-1]["end"]
+        self.assertEqual(end["status"], "signal: killed")
+
     def test_keepalive(self):
         stream = self.shell("sleep 1.5", headers={"Keepalive-Ping-Interval": "1"})
         self.assertEqual([next(iter(e)) for e in stream.rest()], ["start", "keepalive", "end"])
@@ -334,7 +341,7 @@ class SignalTest(ProcessCase):
 
     def test_term_goes_to_the_process_only(self):
         # The child keeps the pipe open, but the end does not wait for it.
-        stream = self.shell("sleep 60 & echo $!; trap 'echo bye; exit 5' TERM; "
+        stream = self.shell("trap 'echo bye; exit 5' TERM; sleep 60 & echo $!; "
                             "while :; do sleep 0.05; done")
         pid = stream.next()["start"]["pid"]
         child = int(output([stream.next()]))
