@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	tests/e2e/browser/ports.test.mjs \
 	tests/e2e/internet.py \
 	tests/e2e/js/code_interpreter.test.mjs \
+	tests/e2e/js/commands.test.mjs \
 	tests/e2e/js/connect.test.mjs \
 	tests/e2e/js/grpc.test.mjs \
 	tests/e2e/js/helpers.mjs \
@@ -17,6 +18,7 @@ EXTRA_DIST += \
 	tests/e2e/py/host.py \
 	tests/e2e/py/test_cli.py \
 	tests/e2e/py/test_code_interpreter.py \
+	tests/e2e/py/test_commands.py \
 	tests/e2e/py/test_escape.py \
 	tests/e2e/py/test_grpc.py \
 	tests/e2e/py/test_hostile.py \
