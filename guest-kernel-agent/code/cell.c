@@ -61,9 +61,6 @@ enum cell_outcome cell_target(const struct cell *c, struct contexts *cs,
 		return CELL_E_NO_CONTEXT;
 	}
 	const char *name = *c->language ? c->language : CELL_DEFAULT_LANGUAGE;
-	*ret_language = contexts_language(cs, name);
-	if (*ret_language)
-		return CELL_DEFAULT;
-	(void)err_set(reterr, -EINVAL, "No kernel for language '%s' in this sandbox", name);
-	return CELL_E_NO_LANGUAGE;
+	*ret_language = contexts_language(cs, name, reterr);
+	return *ret_language ? CELL_DEFAULT : CELL_E_NO_LANGUAGE;
 }

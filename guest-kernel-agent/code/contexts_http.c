@@ -99,10 +99,8 @@ static void on_body(struct http_stream *st, int err, const void *p, size_t n, vo
 		(void)reply_text(st, 400, err_text(&why));
 		return;
 	}
-	const char *known = contexts_language(ip->contexts, language);
+	const char *known = contexts_language(ip->contexts, language, &why);
 	if (!known) {
-		(void)err_set(
-		    &why, -EINVAL, "No kernel for language '%s' in this sandbox", language);
 		(void)reply_text(st, 500, why.text);
 		return;
 	}

@@ -126,7 +126,7 @@ void contexts_rpc_on_interrupt(struct call *call, const ProtobufCMessage *m)
 			interrupt_context(call, c);
 		return;
 	}
-	const char *language = contexts_language(ip->contexts, CELL_DEFAULT_LANGUAGE);
+	const char *language = contexts_language(ip->contexts, CELL_DEFAULT_LANGUAGE, NULL);
 	struct pending *p = language ? pending_new(call, interrupt_context) : NULL;
 	if (!language)
 		call_finish(call, RPC_FAILED_PRECONDITION, "no python kernel in this sandbox");
@@ -159,11 +159,11 @@ void contexts_rpc_on_create(struct call *call, const ProtobufCMessage *m)
 	const Sandglass__V1__CreateContextRequest *q =
 	    (const Sandglass__V1__CreateContextRequest *)m;
 	struct interpreter *ip = interpreter_of(call);
+	struct err why = ERR_INIT;
 	const char *name = *q->language ? q->language : CELL_DEFAULT_LANGUAGE;
-	const char *language = contexts_language(ip->contexts, name);
+	const char *language = contexts_language(ip->contexts, name, &why);
 	if (!language) {
-		call_finish(call, RPC_FAILED_PRECONDITION,
-		    "no kernel for language '%s' in this sandbox", name);
+		call_finish(call, RPC_FAILED_PRECONDITION, "%s", err_text(&why));
 		return;
 	}
 	struct pending *p = pending_new(call, answer_created);

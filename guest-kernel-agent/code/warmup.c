@@ -110,9 +110,9 @@ static void on_context(const struct err *err, struct context *c, void *arg)
 
 int warmup_start(struct warmup *w, const char *language, struct err *reterr)
 {
-	const char *known = contexts_language(w->contexts, language);
+	const char *known = contexts_language(w->contexts, language, reterr);
 	if (!known)
-		return err_set(reterr, -EINVAL, "kernels: no kernel for language '%s'", language);
+		return -EINVAL;
 	for (size_t i = 0; i < w->n; i++)
 		if (str_eq(w->kernels[i].language, known))
 			return 0;

@@ -102,7 +102,7 @@ static void context_start(struct context *c)
 	};
 
 	if (!config.spec)
-		(void)err_set(&c->err, -EINVAL, "no kernel for language '%s'", c->language->name);
+		(void)language_missing(c->language->name, &c->err);
 	else
 		c->kernel = kernel_new(cs->loop, &config, &context_kernel_ops, c, &c->err);
 	json_decref(c->env_applied);

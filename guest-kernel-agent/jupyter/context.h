@@ -61,8 +61,9 @@ int contexts_use_dirs(struct contexts *cs, const char *run_dir, const char *pyth
  * 0, -ENOENT (no such user), -EINVAL (env is not UTF-8) or -ENOMEM; nothing is changed then. */
 int contexts_configure(
     struct contexts *cs, const char *user, const char *workdir, const char *const *env);
-/* "js" -> "javascript", lower-cased, trimmed; NULL when no kernelspec of that language exists. */
-const char *contexts_language(struct contexts *cs, const char *name);
+/* "js" -> "javascript", lower-cased, trimmed; NULL with reterr set (-EINVAL, says what to install)
+ * when no kernelspec of that language exists. */
+const char *contexts_language(struct contexts *cs, const char *name, struct err *reterr);
 
 /* The functions below that take a done call it exactly once, from a later turn; they return 0, or
  * -ENOMEM when nothing was begun and done will not be called. */

@@ -149,10 +149,12 @@ static const struct language *find_language(struct contexts *cs, const char *nam
 	return kernelspecs_find(cs->specs, lang) ? lang : NULL;
 }
 
-const char *contexts_language(struct contexts *cs, const char *name)
+const char *contexts_language(struct contexts *cs, const char *name, struct err *reterr)
 {
 	const struct language *lang = find_language(cs, name);
 
+	if (!lang)
+		(void)language_missing(name, reterr);
 	return lang ? lang->name : NULL;
 }
 
@@ -177,7 +179,7 @@ static void check_request(struct contexts *cs, const char *language, const struc
     const char *cwd, struct err *err)
 {
 	if (!lang)
-		(void)err_set(err, -EINVAL, "no kernel for language '%s'", language);
+		(void)language_missing(language, err);
 	else if (!is_dir(cwd))
 		(void)err_set(err, -EINVAL, "directory '%s' does not exist", cwd);
 	else if (cs->n > CONTEXTS_MAX)

@@ -287,6 +287,7 @@ struct kernel *kernel_new(struct loop *l, const struct kernel_config *config,
 	k->arg = arg;
 	k->output = -1;
 	k->interrupt_by_message = config->spec->interrupt_by_message;
+	k->traceback_lines = config->spec->traceback_lines;
 	loop_timer_init(&k->limit, l, on_limit, k);
 	loop_timer_init(&k->quiet, l, on_quiet, k);
 	loop_defer_init(&k->deliver, l, kernel_deliver, k);
@@ -313,6 +314,7 @@ struct kernel *kernel_free(struct kernel *k)
 	loop_io_fini(&k->output_io);
 	(void)fd_close(k->output);
 	session_fini(&k->session);
+	json_decref(k->run.error);
 	if (k->dir[0])
 		(void)path_remove_tree(k->dir);
 	return mem_free(k);

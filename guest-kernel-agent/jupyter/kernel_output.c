@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "guest-kernel-agent/jupyter/kernel_private.h"
 
@@ -32,13 +33,61 @@ static bool may_take(struct kernel *k)
 	return !k->blocked;
 }
 
+/* ---- errors ---- */
+
+static const char *string_at(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+/* The length of NAME where both texts are "NAME: what", as Deno tells of code that it cannot parse.
+ */
+static size_t common_name(const char *name, const char *value)
+{
+	size_t n = strcspn(name, ": \n");
+
+	return n && str_eq(name, value) && strncmp(name + n, ": ", 2) == 0 ? n : 0;
+}
+
+static void tell_error(struct kernel *k, const json_t *content)
+{
+	CLEAN_BUF struct buf traceback = BUF_INIT;
+	const char *name = string_at(content, "ename"), *value = string_at(content, "evalue");
+	size_t n_name = common_name(name, value);
+	CLEAN_FREE char *short_name = n_name ? mem_strndup(name, n_name) : NULL;
+	const json_t *lines = json_object_get(content, "traceback");
+	int r = 0;
+
+	for (size_t i = 0; i < json_array_size(lines) && r == 0; i++) {
+		const char *line = json_string_value(json_array_get(lines, i));
+
+		if (i && k->traceback_lines)
+			r = buf_append_byte(&traceback, '\n');
+		if (r == 0 && line)
+			r = buf_append_str(&traceback, line);
+	}
+	const char *text = buf_cstr(&traceback);
+	k->run.told_error = true;
+	if (short_name) {
+		name = short_name;
+		value += n_name + strlen(": ");
+	}
+	k->ops->on_error(k, name, value, text ? text : "", k->arg);
+}
+
 /* ---- the end of an execution ---- */
 
 static void finish_run(struct kernel *k)
 {
 	struct kernel_reply reply = k->run.reply;
+	CLEAN_JSON json_t *error = TAKE(k->run.error);
 
 	loop_timer_cancel(&k->quiet);
+	/* Some kernels tell some errors only here. */
+	if (error && !k->run.told_error)
+		tell_error(k, error);
 	k->run.active = false;
 	k->ops->on_done(k, &reply, k->arg);
 }
@@ -113,30 +162,6 @@ static bool take_data(struct kernel *k, const struct message *m)
 		k->ops->on_result(k, str_eq(m->type, "execute_result"), data,
 		    json_object_get(content, "metadata"), k->arg);
 	return true;
-}
-
-static const char *string_at(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-static void tell_error(struct kernel *k, const json_t *content)
-{
-	CLEAN_BUF struct buf traceback = BUF_INIT;
-	const json_t *lines = json_object_get(content, "traceback");
-	int r = 0;
-
-	for (size_t i = 0; i < json_array_size(lines) && r == 0; i++) {
-		const char *line = json_string_value(json_array_get(lines, i));
-
-		r = line ? buf_append_str(&traceback, line) : 0;
-	}
-	const char *text = buf_cstr(&traceback);
-	k->run.told_error = true;
-	k->ops->on_error(
-	    k, string_at(content, "ename"), string_at(content, "evalue"), text ? text : "", k->arg);
 }
 
 static bool take_error(struct kernel *k, const struct message *m)
@@ -282,6 +307,8 @@ static void take_reply(struct kernel *k, const struct message *m)
 	k->run.reply.exiting = asks_exit(content);
 	if (json_is_integer(count))
 		k->run.reply.execution_count = (unsigned)json_integer_value(count);
+	json_decref(k->run.error);
+	k->run.error = string_at(content, "ename")[0] ? json_incref(content) : NULL;
 }
 
 /* Kernels that run our module say so with a field of their own. */

@@ -23,6 +23,7 @@ struct kernel_run {
 	bool interrupt; /* wanted, not yet sent */
 	bool replied, idle, told_error;
 	struct kernel_reply reply;
+	json_t *error; /* content of a reply that tells one, until the run's end */
 };
 
 struct kernel {
@@ -34,7 +35,7 @@ struct kernel {
 
 	char dir[PATH_LEN_MAX]; /* connection file and sockets */
 	struct session session;
-	bool interrupt_by_message;
+	bool interrupt_by_message, traceback_lines;
 
 	pid_t pid;
 	struct loop_child child;

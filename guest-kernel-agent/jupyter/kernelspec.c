@@ -24,6 +24,7 @@
 #define ARG_MAX_BYTES 4096
 #define OPT_DIR "/opt"
 #define LAUNCHER "sandglass_kernel.py"
+#define BASH_LAUNCHER "sandglass_bash.py"
 
 struct kernelspecs {
 	char *python_dir;
@@ -130,6 +131,7 @@ static int parse_fields(struct kernelspec *s, const json_t *file, const char *di
 	s->env = json_incref(env);
 	s->interrupt_by_message = str_eq(interrupt, "message");
 	s->tcp = wants_tcp(file, lang);
+	s->traceback_lines = lang->traceback_lines;
 	return parse_argv(s, argv, dir, python_dir, reterr);
 }
 
@@ -158,19 +160,25 @@ void kernelspec_fini(struct kernelspec *s)
 	s->env = NULL;
 }
 
-char **kernelspec_argv(const struct kernelspec *s, const char *connection_file)
+/* A copy of list with what replaced in each: NULL on -ENOMEM. */
+static char **replace_args(char *const *list, const char *what, const char *with)
 {
 	size_t n = 0;
 
-	while (s->argv[n])
+	while (list[n])
 		n++;
 	char **argv = mem_calloc(n + 1, sizeof(*argv));
 	for (size_t i = 0; argv && i < n; i++) {
-		argv[i] = replace_all(s->argv[i], "{connection_file}", connection_file);
+		argv[i] = replace_all(list[i], what, with);
 		if (!argv[i])
 			return environ_free(argv);
 	}
 	return argv;
+}
+
+char **kernelspec_argv(const struct kernelspec *s, const char *connection_file)
+{
+	return replace_args(s->argv, "{connection_file}", connection_file);
 }
 
 /* ---- all files ---- */
@@ -264,6 +272,35 @@ static void forget_all(struct kernelspecs *ks)
 		kernelspec_fini(&ks->specs[--ks->n]);
 }
 
+static const struct kernelspec *find_kernel(const struct kernelspecs *ks, const char *language)
+{
+	for (size_t i = 0; i < ks->n; i++)
+		if (str_eq(ks->specs[i].language, language))
+			return &ks->specs[i];
+	return NULL;
+}
+
+/* Where no kernel of bash is installed, the Python that runs ipykernel can run ours. */
+static int add_bash(struct kernelspecs *ks)
+{
+	const struct kernelspec *python = find_kernel(ks, "python");
+	CLEAN_FREE char *from = mem_printf("%s/" LAUNCHER, ks->python_dir);
+	CLEAN_FREE char *to = mem_printf("%s/" BASH_LAUNCHER, ks->python_dir);
+	bool ours = false;
+
+	if (!from || !to)
+		return -ENOMEM;
+	for (size_t i = 0; python && python->argv[i]; i++)
+		ours = ours || str_eq(python->argv[i], from);
+	if (!ours || find_kernel(ks, "bash") || ks->n == SPECS_MAX)
+		return 0;
+	struct kernelspec *s = &ks->specs[ks->n++];
+	*s = (struct kernelspec){ .language = mem_strdup("bash"),
+		.argv = replace_args(python->argv, from, to),
+		.env = json_incref(python->env) };
+	return s->language && s->argv ? 0 : -ENOMEM;
+}
+
 int kernelspecs_scan(struct kernelspecs *ks, const char *home)
 {
 	int r = 0;
@@ -277,16 +314,18 @@ int kernelspecs_scan(struct kernelspecs *ks, const char *home)
 		r = scan_dir(ks, "/usr/local/share/jupyter/kernels");
 	if (r == 0)
 		r = scan_dir(ks, "/usr/share/jupyter/kernels");
-	return r < 0 ? r : scan_opt(ks);
+	if (r == 0)
+		r = scan_opt(ks);
+	return r < 0 ? r : add_bash(ks);
 }
 
 const struct kernelspec *kernelspecs_find(const struct kernelspecs *ks, const struct language *lang)
 {
-	for (size_t k = 0; lang->kernels[k]; k++)
-		for (size_t i = 0; i < ks->n; i++)
-			if (str_eq(ks->specs[i].language, lang->kernels[k]))
-				return &ks->specs[i];
-	return NULL;
+	const struct kernelspec *s = NULL;
+
+	for (size_t k = 0; lang->kernels[k] && !s; k++)
+		s = find_kernel(ks, lang->kernels[k]);
+	return s;
 }
 
 struct kernelspecs *kernelspecs_new(const char *python_dir)

@@ -20,7 +20,8 @@ struct kernelspec {
 	char **argv;	/* NULL at the end; "{connection_file}" stands for that */
 	json_t *env;	/* object of strings, or NULL */
 	bool interrupt_by_message;
-	bool tcp; /* the kernel cannot use unix sockets */
+	bool tcp;	      /* the kernel cannot use unix sockets */
+	bool traceback_lines; /* each part of a traceback is a line without its end */
 };
 
 /* python_dir: where our launcher is. NULL on -ENOMEM. */

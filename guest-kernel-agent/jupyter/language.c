@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -224,32 +225,43 @@ static const struct language languages[] = {
 	    .aliases = NAMES("py", "python3"),
 	    .kernels = NAMES("python"),
 	    .ipc = true,
+	    .get = "python3-ipykernel (Debian) or ipykernel (PyPI)",
 	    .env_enter = python_enter,
 	    .env_leave = python_leave },
 	{ .name = "javascript",
 	    .aliases = NAMES("js"),
 	    .kernels = NAMES("javascript", "typescript"),
+	    .traceback_lines = true,
+	    .get = "deno (npm)",
 	    .env_enter = js_enter,
 	    .env_leave = js_leave },
 	{ .name = "typescript",
 	    .aliases = NAMES("ts"),
 	    .kernels = NAMES("typescript"),
+	    .traceback_lines = true,
+	    .get = "deno (npm)",
 	    .env_enter = js_enter,
 	    .env_leave = js_leave },
 	{ .name = "r",
 	    .aliases = NAMES(NULL),
 	    .kernels = NAMES("r"),
+	    .traceback_lines = true,
+	    .get = "r-cran-irkernel (Debian)",
 	    .env_enter = r_enter,
 	    .env_leave = r_leave },
 	{ .name = "java",
 	    .aliases = NAMES(NULL),
 	    .kernels = NAMES("java"),
+	    .traceback_lines = true,
+	    .get = "ijava (conda-forge)",
 	    .env_enter = java_enter,
 	    .env_leave = java_leave },
 	{ .name = "bash",
 	    .aliases = NAMES("sh"),
 	    .kernels = NAMES("bash"),
 	    .ipc = true,
+	    .traceback_lines = true,
+	    .get = "python3-ipykernel (Debian) or bash_kernel (PyPI)",
 	    .env_enter = bash_enter,
 	    .env_leave = bash_leave },
 };
@@ -287,6 +299,14 @@ const struct language *language_find(const char *name)
 		if (str_eq(lang->name, key) || is_one_of(lang->aliases, key))
 			return lang;
 	return NULL;
+}
+
+int language_missing(const char *name, struct err *reterr)
+{
+	const struct language *lang = language_find(name);
+
+	return err_set(reterr, -EINVAL, "No kernel for language '%s' in this sandbox%s%s", name,
+	    lang ? ": the template lacks " : "", lang ? lang->get : "");
 }
 
 bool language_env_name_ok(const char *name)

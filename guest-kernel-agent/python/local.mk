@@ -1,6 +1,7 @@
 # guest-kernel-agent/python: what runs inside the guest's Python, carried in the agent as C arrays.
 GUEST_PYTHON_FILES = \
 	guest-kernel-agent/python/sandglass_along.py \
+	guest-kernel-agent/python/sandglass_bash.py \
 	guest-kernel-agent/python/sandglass_kernel.py \
 	guest-kernel-agent/python/sandglass_output.py \
 	guest-kernel-agent/python/sandglass_startup.py

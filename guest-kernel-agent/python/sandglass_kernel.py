@@ -68,15 +68,18 @@ def wake_loop_on_signals():
     IOLoop.current().asyncio_loop.add_signal_handler(signal.SIGWINCH, lambda: None)
 
 
-def make_app(kernelapp, along, output, startup):
+def make_app(kernelapp, make_kernel, along, output, startup):
     class KernelApp(kernelapp.IPKernelApp):
         """IPKernelApp with our sockets' options, our display hooks and our kernel."""
 
         def init_kernel(self):
-            try:
-                self.kernel_class = along.kernel_class()
-            except Exception:
-                report("variables along with code")
+            if make_kernel:
+                self.kernel_class = make_kernel()
+            else:
+                try:
+                    self.kernel_class = along.kernel_class()
+                except Exception:
+                    report("variables along with code")
             super().init_kernel()
 
         def _bind_socket(self, socket, port):
@@ -101,7 +104,8 @@ def make_app(kernelapp, along, output, startup):
     return KernelApp
 
 
-def main():
+def main(make_kernel=None):
+    """make_kernel() makes the class of another kernel than IPython's."""
     import sandglass_along as along
     import sandglass_output as output
     import sandglass_startup as startup
@@ -113,7 +117,7 @@ def main():
         SETTINGS.extend(output.install())
     except Exception:
         report("output")
-    make_app(kernelapp, along, output, startup).launch_instance(SETTINGS + sys.argv[1:])
+    make_app(kernelapp, make_kernel, along, output, startup).launch_instance(SETTINGS + sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -135,13 +135,16 @@ int python_files_install(const char *dir, struct err *reterr)
 	return 0;
 }
 
-const char *contexts_language(struct contexts *cs, const char *name)
+const char *contexts_language(struct contexts *cs, const char *name, struct err *reterr)
 {
 	static const char *const known[] = { "python", "javascript", "bash", "java" };
 	for (size_t i = 0; i < 4; i++)
 		if (strcasecmp(known[i], name) == 0)
 			return known[i];
-	return strcasecmp(name, "js") == 0 ? "javascript" : NULL;
+	if (strcasecmp(name, "js") == 0)
+		return "javascript";
+	(void)err_set(reterr, -EINVAL, "No kernel for language '%s' in this sandbox", name);
+	return NULL;
 }
 
 const char *fake_contexts_silent(const struct contexts *cs)

@@ -291,9 +291,9 @@ START_TEST(test_cwd)
 	ck_assert_str_eq(text, "directory '/no/such/dir' does not exist");
 	ck_assert_int_eq(kernels_create_fails("python", "relative", text), -EINVAL);
 	ck_assert_int_eq(kernels_create_fails("cobol", NULL, text), -EINVAL);
-	ck_assert_str_eq(text, "no kernel for language 'cobol'");
-	ck_assert_ptr_null(contexts_language(kernels, "cobol"));
-	ck_assert_str_eq(contexts_language(kernels, "\tPYTHON "), "python");
+	ck_assert_str_eq(text, "No kernel for language 'cobol' in this sandbox");
+	ck_assert_ptr_null(contexts_language(kernels, "cobol", NULL));
+	ck_assert_str_eq(contexts_language(kernels, "\tPYTHON ", NULL), "python");
 }
 END_TEST
 
@@ -363,16 +363,8 @@ END_TEST
 /* The kernel of a specification of our own in place of the installed one. */
 static struct context *kernel_of_spec(const char *spec)
 {
-	char dir[128], python[128], run[128];
-
-	(void)tmpdir_at(&kernels_dir, "kernels", dir);
-	ck_assert_int_eq(mkdir(dir, 0755), 0);
-	ck_assert_int_eq(mkdir(tmpdir_at(&kernels_dir, "kernels/own", dir), 0755), 0);
-	tmpdir_write(&kernels_dir, "kernels/own/kernel.json", spec);
-	ck_assert_int_eq(setenv("JUPYTER_PATH", kernels_dir.path, 1), 0);
-	ck_assert_int_eq(contexts_use_dirs(kernels, tmpdir_at(&kernels_dir, "run", run),
-			     tmpdir_at(&kernels_dir, "python", python)),
-	    0);
+	kernels_add_spec("own", spec);
+	kernels_use_specs();
 	return kernels_python();
 }
 

@@ -288,14 +288,11 @@ START_TEST(test_kernel_that_does_not_start)
 	static const char spec[] = "{\"argv\": [\"sh\", \"-c\", \"echo broken here >&2; exit 4\"], "
 				   "\"language\": \"bash\"}";
 	static const char missing[] = "{\"argv\": [\"no-such-program\"], \"language\": \"r\"}";
-	char dir[128], text[320];
+	char text[320];
 
-	ck_assert_int_eq(mkdir(tmpdir_at(&kernels_dir, "kernels", dir), 0755), 0);
-	ck_assert_int_eq(mkdir(tmpdir_at(&kernels_dir, "kernels/sh", dir), 0755), 0);
-	ck_assert_int_eq(mkdir(tmpdir_at(&kernels_dir, "kernels/r", dir), 0755), 0);
-	tmpdir_write(&kernels_dir, "kernels/sh/kernel.json", spec);
-	tmpdir_write(&kernels_dir, "kernels/r/kernel.json", missing);
-	ck_assert_int_eq(setenv("JUPYTER_PATH", kernels_dir.path, 1), 0);
+	kernels_add_spec("sh", spec);
+	kernels_add_spec("r", missing);
+	kernels_use_specs();
 	ck_assert_int_lt(kernels_create_fails("bash", NULL, text), 0);
 	ck_assert_str_eq(text, "the kernel exited with status 4: broken here");
 	ck_assert_int_lt(kernels_create_fails("r", NULL, text), 0);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -42,6 +43,27 @@ void kernels_teardown(void)
 	kernels = contexts_free(kernels);
 	kernels_loop = loop_free(kernels_loop);
 	tmpdir_remove(&kernels_dir);
+}
+
+void kernels_add_spec(const char *name, const char *spec)
+{
+	char path[32], dir[128], file[48];
+
+	(void)snprintf(path, sizeof(path), "kernels/%s", name);
+	(void)snprintf(file, sizeof(file), "kernels/%s/kernel.json", name);
+	(void)mkdir(tmpdir_at(&kernels_dir, "kernels", dir), 0755);
+	ck_assert_int_eq(mkdir(tmpdir_at(&kernels_dir, path, dir), 0755), 0);
+	tmpdir_write(&kernels_dir, file, spec);
+}
+
+void kernels_use_specs(void)
+{
+	char python[128], run[128];
+
+	ck_assert_int_eq(setenv("JUPYTER_PATH", kernels_dir.path, 1), 0);
+	ck_assert_int_eq(contexts_use_dirs(kernels, tmpdir_at(&kernels_dir, "run", run),
+			     tmpdir_at(&kernels_dir, "python", python)),
+	    0);
 }
 
 void kernels_until(const bool *flag)

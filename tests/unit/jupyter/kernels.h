@@ -39,6 +39,10 @@ extern struct tmpdir kernels_dir;
 /* Fixture of a case. */
 void kernels_setup(void);
 void kernels_teardown(void);
+/* Write "kernels/NAME/kernel.json" below the directory. */
+void kernels_add_spec(const char *name, const char *spec);
+/* Have those found before any other. */
+void kernels_use_specs(void);
 
 /* A new python context, which answers. */
 struct context *kernels_python(void);
@@ -70,4 +74,5 @@ pid_t kernels_pid(struct context *c);
 void add_basic_tests(Suite *s);
 void add_end_tests(Suite *s);
 void add_display_tests(Suite *s);
+void add_language_tests(Suite *s);
 void add_volume_tests(Suite *s);

@@ -19,6 +19,7 @@ tests_unit_jupyter_context_test_LDADD = $(JUPYTER_TEST_LIBS)
 tests_unit_jupyter_kernel_test_SOURCES = \
 	tests/unit/jupyter/end_test.c \
 	tests/unit/jupyter/kernel_test.c \
+	tests/unit/jupyter/language_test.c \
 	tests/unit/jupyter/volume_test.c \
 	$(JUPYTER_TEST_SUPPORT)
 tests_unit_jupyter_kernel_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)

@@ -2,6 +2,7 @@
 /* Kernelspecs, languages, and the counter of memory kills. */
 #include "jupyter_tests.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -87,6 +88,20 @@ START_TEST(test_bad_specs)
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		ck_assert_msg(parse(texts[i], &s) < 0, "%s", texts[i]);
+}
+END_TEST
+
+START_TEST(test_missing_kernels)
+{
+	struct err err = ERR_INIT;
+
+	ck_assert_int_eq(language_missing("R", &err), -EINVAL);
+	ck_assert_str_eq(err_text(&err), "No kernel for language 'R' in this sandbox: the template "
+					 "lacks r-cran-irkernel (Debian)");
+	err_reset(&err);
+	ck_assert_int_eq(language_missing("cobol", &err), -EINVAL);
+	ck_assert_str_eq(err_text(&err), "No kernel for language 'cobol' in this sandbox");
+	err_reset(&err);
 }
 END_TEST
 
@@ -204,6 +219,7 @@ void add_spec_tests(Suite *s)
 	tcase_add_test(tc, test_python_spec);
 	tcase_add_test(tc, test_other_specs);
 	tcase_add_test(tc, test_bad_specs);
+	tcase_add_test(tc, test_missing_kernels);
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_env_of_bash);
 	tcase_add_test(tc, test_env_of_javascript);
