@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	tests/e2e/browser/ports.test.mjs \
 	tests/e2e/internet.py \
 	tests/e2e/js/code_interpreter.test.mjs \
+	tests/e2e/js/filesystem.test.mjs \
 	tests/e2e/js/commands.test.mjs \
 	tests/e2e/js/connect.test.mjs \
 	tests/e2e/js/grpc.test.mjs \
@@ -20,6 +21,7 @@ EXTRA_DIST += \
 	tests/e2e/py/test_code_interpreter.py \
 	tests/e2e/py/test_commands.py \
 	tests/e2e/py/test_escape.py \
+	tests/e2e/py/test_filesystem.py \
 	tests/e2e/py/test_grpc.py \
 	tests/e2e/py/test_hostile.py \
 	tests/e2e/py/test_limits.py \

@@ -14,6 +14,7 @@ static Suite *agent_suite(void)
 	add_reaper_tests(s);
 	add_signature_tests(s);
 	add_files_tests(s);
+	add_watch_tests(s);
 	return s;
 }
 

@@ -10,3 +10,4 @@ void add_execution_tests(Suite *s);
 void add_reaper_tests(Suite *s);
 void add_signature_tests(Suite *s);
 void add_files_tests(Suite *s);
+void add_watch_tests(Suite *s);

@@ -12,9 +12,12 @@ tests_unit_agent_agent_test_SOURCES = \
 	tests/unit/agent/journal_test.c \
 	tests/unit/agent/ndjson_test.c \
 	tests/unit/agent/reaper_test.c \
+	tests/unit/agent/watch_test.c \
 	tests/unit/agent/signature_test.c \
 	tests/lib/fake_contexts.c \
 	tests/lib/fake_contexts.h \
+	tests/lib/loopback.c \
+	tests/lib/loopback.h \
 	tests/lib/test.h \
 	tests/lib/tmpdir.h
 tests_unit_agent_agent_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
