@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/e2e/js/filesystem.test.mjs \
 	tests/e2e/js/commands.test.mjs \
 	tests/e2e/js/connect.test.mjs \
+	tests/e2e/js/file_transfer.test.mjs \
 	tests/e2e/js/grpc.test.mjs \
 	tests/e2e/js/helpers.mjs \
 	tests/e2e/js/lifecycle.test.mjs \
@@ -21,6 +22,7 @@ EXTRA_DIST += \
 	tests/e2e/py/test_code_interpreter.py \
 	tests/e2e/py/test_commands.py \
 	tests/e2e/py/test_escape.py \
+	tests/e2e/py/test_file_transfer.py \
 	tests/e2e/py/test_filesystem.py \
 	tests/e2e/py/test_grpc.py \
 	tests/e2e/py/test_hostile.py \
