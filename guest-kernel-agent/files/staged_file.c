@@ -27,8 +27,13 @@
 
 bool staged_file_is_hidden(const char *name)
 {
+	return str_after(name, STAGED_FILE_PREFIX) != NULL;
+}
+
+bool staged_file_is_nameless(const char *name)
+{
 	size_t digits = *name == '#' ? strspn(name + 1, "0123456789") : 0;
-	return str_after(name, STAGED_FILE_PREFIX) || (digits > 0 && !name[1 + digits]);
+	return digits > 0 && !name[1 + digits];
 }
 
 /* The name of an open file, as the kernel takes it in place of a path. */

@@ -25,6 +25,8 @@ struct err;
 
 /* A name that exists only while a file gets its own; watchers need not hear of it. */
 bool staged_file_is_hidden(const char *name);
+/* How the kernel tells watchers of writes to a file without a name: "#" and digits. */
+bool staged_file_is_nameless(const char *name);
 
 struct staged_file {
 	bool live;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "guest-kernel-agent/files/file_error.h"
+#include "guest-kernel-agent/files/staged_file.h"
 #include "guest-kernel-agent/files/watch_private.h"
 
 #define MOVE_WAIT_MS 50			 /* between the two halves of a rename */
@@ -201,6 +202,18 @@ static void on_vanished(
 	loop_timer_set(&w->moving_timer, MOVE_WAIT_MS);
 }
 
+/* What an upload does to get a file its name (staged_file.h): the rename over an existing file is
+ * told as the write that follows it. */
+static bool is_of_upload(struct watch *w, const struct inotify_event *ev)
+{
+	bool nameless =
+	    (ev->mask & (IN_MODIFY | IN_ATTRIB)) != 0 && staged_file_is_nameless(ev->name);
+	bool hidden = staged_file_is_hidden(ev->name);
+	if (hidden && ev->mask & IN_MOVED_FROM)
+		w->upload_cookie = ev->cookie;
+	return nameless || hidden || (ev->mask & IN_MOVED_TO && ev->cookie == w->upload_cookie);
+}
+
 static void on_event(
     struct notifier_client *c, struct notifier_node *n, const struct inotify_event *ev)
 {
@@ -213,7 +226,7 @@ static void on_event(
 		on_self(w, node, ev->mask);
 		return;
 	}
-	if (watch_node_name(w, node, ev->name, name) < 0)
+	if (is_of_upload(w, ev) || watch_node_name(w, node, ev->name, name) < 0)
 		return; /* moved away, or too deep to be told */
 	if (ev->mask & (IN_CREATE | IN_MOVED_TO))
 		on_appeared(w, node, ev, name);

@@ -35,6 +35,8 @@ struct watch {
 	uint32_t moving_cookie;
 	struct loop_timer moving_timer;
 
+	uint32_t upload_cookie; /* of the last rename that gave an upload its name, never 0 */
+
 	struct link events;
 	size_t n_events;
 	bool lost;	  /* read the directory again */
