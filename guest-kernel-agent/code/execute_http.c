@@ -11,6 +11,13 @@
  * The client's going away interrupts the cell. Once the head was sent a failure of ours resets the
  * stream, because the SDKs take a clean end for a complete answer. While PREPARING, the context's
  * callback keeps the request alive after the client left (st is NULL then).
+ *
+ * Request headers that stock SDKs can be told to send ask for more (contrib/docs/STREAMS.md):
+ *
+ *   Sandglass-Execution-Id: ID   the cell outlives the connection, and a request with the same ID
+ * does not run it again but replays what the first would have got Sandglass-From-Seq: N replay
+ * only, from event N on ("seq" of the lines) Sandglass-Max-Bytes: N       cap stdout and stderr, as
+ * max_bytes of the native API
  */
 #include "guest-kernel-agent/code/execute_http.h"
 
@@ -21,6 +28,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "guest-kernel-agent/code/cell.h"
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/execution.h"
@@ -28,6 +36,7 @@
 #include "guest-kernel-agent/code/interpreter.h"
 #include "guest-kernel-agent/code/ndjson.h"
 #include "guest-kernel-agent/system/reply.h"
+#include "guest-kernel-agent/system/request.h"
 #include "loop/loop.h"
 #include "rpc/http_server.h"
 #include "wire/http.h"
@@ -42,6 +51,8 @@ struct execute {
 	struct http_stream *st; /* NULL once the client is gone */
 	enum state state;
 	bool head_sent;
+	char id[EXECUTION_ID_MAX]; /* "" = nobody attaches, the cell goes with the client */
+	struct viewer_wish wish;
 	struct cell cell;
 	struct loop_timer head_timer;
 	struct viewer viewer;
@@ -78,6 +89,8 @@ static int send_head(struct execute *e)
 	int r = http_fields_add(&head.fields, "content-type", "application/x-ndjson");
 	if (r == 0)
 		r = http_fields_add(&head.fields, "cache-control", "no-store");
+	if (r == 0 && *e->id)
+		r = http_fields_add(&head.fields, "sandglass-execution-id", e->id);
 	if (r == 0)
 		r = reply_add_cors(e->st, &head.fields);
 	if (r == 0)
@@ -153,28 +166,62 @@ static const struct viewer_ops follow_ops = {
 	.on_end = on_follow_end,
 };
 
+static void refuse_place(struct execute *e, const struct execution *x)
+{
+	CLEAN_BUF struct buf text = BUF_INIT;
+	int r = buf_printf(&text, "Sandglass-From-Seq: this execution's journal holds %llu to %llu",
+	    (unsigned long long)journal_first(execution_journal(x)),
+	    (unsigned long long)journal_last(execution_journal(x)));
+	refuse(e, 416, r == 0 ? buf_cstr(&text) : "Sandglass-From-Seq: out of range");
+}
+
+static void follow(struct execute *e, struct execution *x)
+{
+	int r = viewer_init(&e->viewer, e->ip->loop, x, &e->wish, &follow_ops, e);
+	if (r == -ERANGE && !e->head_sent) {
+		refuse_place(e, x);
+		return;
+	}
+	e->state = STATE_FOLLOWING;
+	loop_timer_cancel(&e->head_timer);
+	if (r == 0)
+		r = send_head(e);
+	if (r == 0)
+		return;
+	if (!*e->id)
+		execution_abandon(x);
+	viewer_fini(&e->viewer);
+	finish(e, r);
+}
+
+/* The id is in use: the same cell again, or a mistake. */
+static void attach(struct execute *e, struct execution *x)
+{
+	if (e->cell.n > 0 && !execution_has_code(x, e->cell.code, e->cell.n))
+		refuse(e, 409, "Sandglass-Execution-Id: in use by an execution of other code");
+	else
+		follow(e, x);
+}
+
 static void run_in(struct execute *e, struct context *c)
 {
 	struct execution *x;
-	struct execution_ask ask = {
-		.code = e->cell.code, .n = e->cell.n, .env = (const char *const *)e->cell.env
-	};
-	struct viewer_wish wish = { 0 };
+	struct execution_ask ask = { .code = e->cell.code,
+		.n = e->cell.n,
+		.env = (const char *const *)e->cell.env,
+		.keep = *e->id,
+		.id = e->id };
 	int r = execution_start(e->ip->executions, c, &ask, &x);
+	if (r == -EEXIST) {
+		attach(e, executions_find(e->ip->executions, e->id));
+		return;
+	}
 	if (r < 0) {
 		refuse(e, r == -EBUSY ? 429 : 503,
 		    r == -EBUSY ? "Too many executions are running" : "Out of memory");
 		return;
 	}
-	e->state = STATE_FOLLOWING;
-	loop_timer_cancel(&e->head_timer);
-	r = send_head(e);
-	if (r == 0)
-		r = viewer_init(&e->viewer, e->ip->loop, x, &wish, &follow_ops, e);
-	if (r < 0) {
-		execution_abandon(x);
-		finish(e, r);
-	}
+	follow(e, x);
 	execution_unref(x);
 }
 
@@ -194,7 +241,7 @@ static void on_close(struct http_stream *st, int err, void *user)
 	loop_timer_cancel(&e->head_timer);
 	if (e->state == STATE_PREPARING)
 		return; /* on_context() frees */
-	if (e->state == STATE_FOLLOWING && viewer_is_live(&e->viewer))
+	if (e->state == STATE_FOLLOWING && viewer_is_live(&e->viewer) && !*e->id)
 		execution_abandon(e->viewer.execution);
 	execute_free(e);
 }
@@ -227,6 +274,15 @@ static void begin(struct execute *e)
 	struct context *c = NULL;
 	const char *language = NULL;
 	struct err why = ERR_INIT;
+	struct execution *x = *e->id ? executions_find(e->ip->executions, e->id) : NULL;
+	if (x) {
+		attach(e, x);
+		return;
+	}
+	if (e->wish.from > 0) {
+		refuse(e, 404, "Sandglass-Execution-Id: no such execution, or not kept any more");
+		return;
+	}
 	switch (cell_target(&e->cell, e->ip->contexts, &c, &language, &why)) {
 	case CELL_CONTEXT:
 		run_in(e, c);
@@ -271,6 +327,35 @@ static int parse(struct cell *cell, const json_t *o, struct err *reterr)
 	return r < 0 ? err_set(reterr, r, "Out of memory") : 0;
 }
 
+static int parse_number(struct http_stream *st, const char *name, uint64_t *dst, struct err *reterr)
+{
+	const char *text = request_header(st, name);
+	if (!text || str_u64(text, UINT64_MAX, dst) == 0)
+		return 0;
+	return err_set(reterr, -EINVAL, "%s: expected a number", name);
+}
+
+static int parse_headers(struct execute *e, struct http_stream *st, struct err *reterr)
+{
+	const char *id = request_header(st, "sandglass-execution-id");
+	if (parse_number(st, "sandglass-from-seq", &e->wish.from, reterr) < 0 ||
+	    parse_number(st, "sandglass-max-bytes", &e->wish.max_bytes, reterr) < 0)
+		return -EINVAL;
+	if (!economy_is_cap(e->wish.max_bytes))
+		return err_set(
+		    reterr, -EINVAL, "sandglass-max-bytes: expected 0 or at least %u", ECONOMY_MIN);
+	if (id && !execution_id_ok(id))
+		return err_set(reterr, -EINVAL,
+		    "sandglass-execution-id: expected letters, digits and \"-_.\", at most %d",
+		    EXECUTION_ID_MAX - 1);
+	if (!id && e->wish.from > 0)
+		return err_set(reterr, -EINVAL,
+		    "sandglass-from-seq: expected together with sandglass-execution-id");
+	(void)str_copy(e->id, sizeof(e->id), id ? id : "");
+	e->lines.numbered = id != NULL;
+	return 0;
+}
+
 static void on_body(struct http_stream *st, int err, const void *p, size_t n, void *arg)
 {
 	struct err why = ERR_INIT;
@@ -281,7 +366,7 @@ static void on_body(struct http_stream *st, int err, const void *p, size_t n, vo
 	}
 	CLEAN_JSON json_t *o = json_parse_object(p, n, 2 * CELL_CODE_MAX, false, &why);
 	struct execute *e = mem_zalloc(sizeof(*e));
-	if (!e || !o || parse(&e->cell, o, &why) < 0) {
+	if (!e || !o || parse(&e->cell, o, &why) < 0 || parse_headers(e, st, &why) < 0) {
 		(void)reply_text(st, why.code == -EINVAL ? 400 : 503, err_text(&why));
 		if (e)
 			execute_free(e);

@@ -314,5 +314,94 @@ class OutputTest(StreamsCase):
             self.assertIn("execution_id", text)
 
 
+class HttpTest(StreamsCase):
+    """POST /execute with the request headers by which a stock client can replay."""
+    CODE = CutTest.CODE
+
+    def execute(self, code, **headers):
+        names = {"execution": "sandglass-execution-id", "seq": "sandglass-from-seq",
+                 "max": "sandglass-max-bytes"}
+        return self.raw_request("/execute", json.dumps({"code": code}).encode(), "application/json",
+                                [(names[k], v) for k, v in headers.items()])
+
+    @staticmethod
+    def lines_of(body):
+        return [json.loads(line) for line in bytes(body).split(b"\n")[:-1]]
+
+    def test_every_byte(self):
+        """The cell is cut off after the n-th byte for all n; another request goes on."""
+        whole = self.take(self.execute(self.CODE, execution="whole"))
+        lines = self.lines_of(whole.body)
+        self.assertEqual([line["type"] for line in lines if line["type"].startswith("end")],
+                         ["end_of_execution"])
+        request, n, rests = self.execute(self.CODE, execution="whole"), 0, {}
+        self.assertEqual(self.take(request).body, whole.body)
+        while True:
+            n += 1
+            c = self.take(request, n)
+            if c.ended:
+                break
+            got = bytes(c.body[:c.body.rfind(b"\n") + 1])
+            seq = self.lines_of(got)[-1]["seq"] if got else 0
+            if seq not in rests or n % 16 == 0:
+                rests[seq] = bytes(
+                    self.take(self.execute("", execution="whole", seq=seq + 1)).body)
+            if got + rests[seq] != whole.body:
+                self.fail(f"cut after byte {n}")
+        self.assertGreater(n, 10000)
+
+    def test_while_it_runs(self):
+        code = "print a\nspam 3000\nsleep 1\nspam 3000\nerr é\nsleep 1\nspam 3000\nmain 1"
+        texts = None
+        for i, n in enumerate(range(1, 10800, 97)):
+            head = self.take(self.execute(code, execution=f"live-{i}"), n).body
+            got = self.lines_of(head[:head.rfind(b"\n") + 1])
+            seq = got[-1]["seq"] if got else 0
+            rest = self.lines_of(self.take(self.execute(code, execution=f"live-{i}", seq=seq + 1)).body)
+            now = [(line["seq"], line["type"], line.get("text")) for line in got + rest]
+            texts = texts or now
+            self.assertEqual(now, texts, f"cut after byte {n}")
+            self.assertEqual((got + rest)[-1]["type"], "end_of_execution")
+
+    def test_not_run_twice(self):
+        first = self.take(self.execute("print 1\nsleep 300\nprint 2", execution="once"), 300)
+        again = self.take(self.execute("print 1\nsleep 300\nprint 2", execution="once"))
+        self.assertTrue(bytes(again.body).startswith(bytes(first.body)))
+        self.assertEqual([line.get("text") for line in self.lines_of(again.body)],
+                         [None, "1\n", "2\n", None])
+        self.assertEqual(self.run_cell("print 3")[1]["busy"]["executionCount"], 2)
+        status, x = self.unary("GetExecution", {"executionId": "once"})
+        self.assertEqual((status, x["end"]["status"]), (200, "END_STATUS_OK"))
+
+    def test_without_header_a_disconnect_interrupts(self):
+        self.take(self.execute("print 1\nhang"), 300)
+        self.assertEqual(self.text(self.run_cell("print 2")), "2\n")
+        lines = self.lines_of(self.take(self.execute("print 1")).body)
+        self.assertFalse([line for line in lines if "seq" in line])
+
+    def test_cap(self):
+        lines = self.lines_of(self.take(self.execute("print head\nspam 5000\nprint tail", max=200)).body)
+        texts = [line["text"] for line in lines if line["type"] == "stdout"]
+        self.assertTrue(texts[0].startswith("head\n"))
+        self.assertRegex(texts[-2], r"^\n\[\.\.\. \d+ bytes left out \.\.\.\]\n$")
+        self.assertTrue(texts[-1].endswith("tail\n"))
+        self.assertEqual(sum(map(len, texts)) - len(texts[-2]), 200)
+
+    def test_refusals(self):
+        self.take(self.execute("print 1", execution="known"))
+        for status, code, headers in (
+                (400, "1", {"sandglass-execution-id": "a b"}), (400, "1", {"sandglass-from-seq": "1"}),
+                (400, "1", {"sandglass-max-bytes": "x"}), (400, "1", {"sandglass-max-bytes": "5"}),
+                (400, "1", {"sandglass-execution-id": "known", "sandglass-from-seq": "-1"}),
+                (404, "1", {"sandglass-execution-id": "unknown", "sandglass-from-seq": "1"}),
+                (409, "print 2", {"sandglass-execution-id": "known"}),
+                (416, "print 1", {"sandglass-execution-id": "known", "sandglass-from-seq": "99"})):
+            r, data = self.data("POST", "/execute", {"code": code}, headers)
+            self.assertEqual(r.status, status, data)
+            if status != 404:
+                self.assertIn(b"andglass-", data)
+        self.assertEqual(self.unary("GetExecution", {"executionId": "unknown"})[0], 404)
+
+
 if __name__ == "__main__":
     unittest.main()
