@@ -109,6 +109,13 @@ int event_add_error(struct journal *j, const char *name, const char *value, cons
 	return journal_append(j, EVENT_ERROR, clock_real_ns(), iov, 3);
 }
 
+int event_add_stall(struct journal *j, bool stalled)
+{
+	uint32_t flag = stalled;
+	struct iovec iov = { &flag, sizeof(flag) };
+	return journal_append(j, EVENT_STALL, clock_real_ns(), &iov, 1);
+}
+
 int event_add_end(
     struct journal *j, enum exec_end how, const char *detail, unsigned execution_count)
 {
@@ -177,6 +184,11 @@ static bool decode_body(struct cursor *c, struct event *ev)
 		ev->end.how = (enum exec_end)v[0];
 		ev->end.execution_count = v[1];
 		return take_text(c, &ev->end.detail);
+	case EVENT_STALL:
+		if (!take(c, v, sizeof(v[0])))
+			return false;
+		ev->stalled = v[0] != 0;
+		return true;
 	case EVENT_OMITTED:
 		break;
 	}

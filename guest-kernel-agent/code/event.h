@@ -24,6 +24,7 @@ enum event_type {
 	EVENT_RESULT,
 	EVENT_ERROR,
 	EVENT_END,
+	EVENT_STALL,
 	EVENT_OMITTED, /* never in a journal: a viewer's, in place of output that it leaves out */
 };
 
@@ -46,6 +47,7 @@ struct event {
 			const char *execution_id, *context_id;
 		} started;
 		unsigned execution_count; /* busy */
+		bool stalled;		  /* stall: else the kernel goes on */
 		struct {
 			const char *text;
 			size_t n;
@@ -90,5 +92,6 @@ int event_add_busy(struct journal *j, unsigned execution_count);
 int event_add_output(struct journal *j, enum output o, uint64_t offset, const char *text, size_t n);
 int event_add_result(struct journal *j, bool main_result, const json_t *data);
 int event_add_error(struct journal *j, const char *name, const char *value, const char *traceback);
+int event_add_stall(struct journal *j, bool stalled);
 int event_add_end(
     struct journal *j, enum exec_end how, const char *detail, unsigned execution_count);

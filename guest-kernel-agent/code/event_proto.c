@@ -225,6 +225,16 @@ static int send_omitted(struct call *c, const struct event *ev)
 	return send_at(c, &m, ev->seq, ev->time_ns);
 }
 
+static int send_stall(struct call *c, const struct event *ev)
+{
+	Response m = SANDGLASS__V1__EXECUTE_RESPONSE__INIT;
+	Sandglass__V1__Stall v = SANDGLASS__V1__STALL__INIT;
+	v.stalled = ev->stalled;
+	m.event_case = SANDGLASS__V1__EXECUTE_RESPONSE__EVENT_STALL;
+	m.stall = &v;
+	return send_at(c, &m, ev->seq, ev->time_ns);
+}
+
 int event_proto_send(struct call *c, struct event *ev)
 {
 	switch (ev->type) {
@@ -241,6 +251,8 @@ int event_proto_send(struct call *c, struct event *ev)
 		return send_error(c, ev);
 	case EVENT_END:
 		return send_end(c, ev);
+	case EVENT_STALL:
+		return send_stall(c, ev);
 	case EVENT_OMITTED:
 		return send_omitted(c, ev);
 	}

@@ -223,6 +223,14 @@ static void on_error(void *arg, const char *name, const char *value, const char 
 		give_up(x);
 }
 
+static void on_stall(void *arg, bool stalled)
+{
+	struct execution *x = arg;
+	x->outcome.stalls += stalled;
+	if (x->state == STATE_RUNNING && event_add_stall(x->journal, stalled) < 0)
+		give_up(x);
+}
+
 static void on_oom_wait(struct loop_timer *t, void *arg)
 {
 	struct execution *x = arg;
@@ -290,6 +298,7 @@ static const struct exec_sink sink = {
 	.on_stream = on_stream,
 	.on_result = on_result,
 	.on_error = on_error,
+	.on_stall = on_stall,
 	.on_end = on_end,
 	.may_take = may_take,
 };

@@ -236,6 +236,7 @@ int ndjson_add_event(struct ndjson *s, struct buf *dst, struct event *ev)
 {
 	switch (ev->type) {
 	case EVENT_STARTED:
+	case EVENT_STALL:
 		return 0;
 	case EVENT_BUSY:
 		return add_busy(s, dst, ev);

@@ -11,7 +11,7 @@ struct outcome {
 	bool begun;		      /* it has, or had, the kernel */
 	unsigned execution_count;
 	uint64_t bytes[OUTPUTS]; /* written so far */
-	unsigned results;
+	unsigned results, stalls;
 	char *name, *value, *traceback; /* of the last error, cut; NULL = none */
 	enum exec_end how;		/* 0 until it ended */
 	char *detail;

@@ -74,6 +74,7 @@ static void send_execution(struct call *c, const struct execution *x)
 	m.stdout_bytes = o->bytes[OUTPUT_STDOUT];
 	m.stderr_bytes = o->bytes[OUTPUT_STDERR];
 	m.results = o->results;
+	m.stalls = o->stalls;
 	m.first_seq = journal_first(j);
 	m.last_seq = journal_last(j);
 	if (journal_spill_error(j) < 0)

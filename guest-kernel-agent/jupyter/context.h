@@ -30,7 +30,7 @@ enum exec_end { /* same meaning as sandglass.v1.EndStatus */
 	EXEC_OUTPUT_LIMIT,
 };
 
-/* What an execution emits, in this order: busy?, (stream | result | error)*, end. */
+/* What an execution emits, in this order: busy?, (stream | result | error | stall)*, end. */
 struct exec_sink {
 	void (*on_busy)(void *arg, unsigned execution_count);
 	/* text is valid UTF-8, not terminated */
@@ -39,6 +39,8 @@ struct exec_sink {
 	void (*on_result)(void *arg, bool main_result, const json_t *data, const json_t *metadata);
 	/* lines of the traceback joined without separator */
 	void (*on_error)(void *arg, const char *name, const char *value, const char *traceback);
+	/* the kernel's process was stopped by a signal, or goes on (optional) */
+	void (*on_stall)(void *arg, bool stalled);
 	/* last call; detail is a sentence or "" */
 	void (*on_end)(void *arg, enum exec_end how, const char *detail, unsigned execution_count);
 	/* false: stop reading this kernel's output until context_resume_output() (journal is full)

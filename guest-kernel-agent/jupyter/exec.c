@@ -230,8 +230,10 @@ static void code_done(struct context *c, const struct kernel_reply *reply)
 		kernel_stop(c->kernel, EXIT_GRACE_MS);
 		return;
 	}
+	/* An interrupt at an unlucky instant costs the reply: nobody need know. */
+	const char *detail = reply->lost && !e->interrupted ? reply->lost : "";
 	exec_finish(e, natural_end(e, reply->ok),
-	    e->dropped ? "output after the interrupt was left out: nobody read it" : "");
+	    e->dropped ? "output after the interrupt was left out: nobody read it" : detail);
 	begin_leave(c);
 }
 
@@ -294,6 +296,14 @@ static void on_error(
 		e->sink->on_error(e->arg, name, value, traceback);
 }
 
+static void on_stall(struct kernel *k, bool stalled, void *arg)
+{
+	struct exec *e = audible(arg);
+
+	if (e && e->sink->on_stall)
+		e->sink->on_stall(e->arg, stalled);
+}
+
 static bool may_take(struct kernel *k, void *arg)
 {
 	struct exec *e = audible(arg);
@@ -326,6 +336,7 @@ const struct kernel_ops context_kernel_ops = {
 	.on_stream = on_stream,
 	.on_result = on_result,
 	.on_error = on_error,
+	.on_stall = on_stall,
 	.may_take = may_take,
 	.on_done = on_done,
 	.on_exit = context_on_exit,

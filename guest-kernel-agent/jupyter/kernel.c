@@ -81,6 +81,8 @@ int kernel_execute(struct kernel *k, const char *code, size_t n, bool silent, co
 	int r = kernel_request(k, &k->shell, "execute_request", content, k->run.id);
 	if (r < 0)
 		k->run.active = false;
+	else
+		kernel_watch_run(k);
 	return r;
 }
 
@@ -290,6 +292,7 @@ struct kernel *kernel_new(struct loop *l, const struct kernel_config *config,
 	k->traceback_lines = config->spec->traceback_lines;
 	loop_timer_init(&k->limit, l, on_limit, k);
 	loop_timer_init(&k->quiet, l, on_quiet, k);
+	kernel_watch_init(k);
 	loop_defer_init(&k->deliver, l, kernel_deliver, k);
 	if (kernel_launch(k, config, reterr) < 0)
 		return kernel_free(k);
@@ -310,6 +313,7 @@ struct kernel *kernel_free(struct kernel *k)
 	channel_fini(&k->iopub);
 	loop_timer_fini(&k->limit);
 	loop_timer_fini(&k->quiet);
+	loop_timer_fini(&k->watch);
 	loop_defer_fini(&k->deliver);
 	loop_io_fini(&k->output_io);
 	(void)fd_close(k->output);

@@ -8,9 +8,9 @@
  *     STARTING --answers--> READY --kernel_stop()--> STOPPING --> GONE
  *         `------------------ process ends -------------------------^
  *
- * There is no heartbeat socket: a pidfd tells the end of the process at once, and a kernel that
- * hangs is the business of whoever set a deadline. There is no stdin socket: input() is not
- * offered.
+ * There is no heartbeat socket: a pidfd tells the end of the process at once, and kernel_watch.c
+ * finds lost replies and stopped processes. Code that merely takes long is the business of whoever
+ * set a deadline. There is no stdin socket: input() is not offered.
  *
  * Callbacks come from the loop only, never from inside a call below. kernel_free() must not be
  * called from a callback other than on_exit.
@@ -38,6 +38,7 @@ struct kernel_reply {
 	bool ok;
 	bool exiting; /* the code asked the kernel to exit; it is about to die */
 	unsigned execution_count;
+	const char *lost; /* a sentence when the kernel's own word was missing, else NULL */
 };
 
 struct kernel_ops {
@@ -50,8 +51,10 @@ struct kernel_ops {
 	    const json_t *metadata, void *arg);
 	void (*on_error)(struct kernel *k, const char *name, const char *value,
 	    const char *traceback, void *arg);
-	/* Asked before each of the three above; false stops reading until kernel_resume_output().
-	 */
+	/* The process was stopped by a signal while it runs something, or goes on. */
+	void (*on_stall)(struct kernel *k, bool stalled, void *arg);
+	/* Asked before on_stream, on_result and on_error; false stops reading until
+	 * kernel_resume_output(). */
 	bool (*may_take)(struct kernel *k, void *arg);
 	void (*on_done)(struct kernel *k, const struct kernel_reply *reply, void *arg);
 	/* Last call: the process is gone. wait_status as in waitpid(2), -1 when unknown; why is a

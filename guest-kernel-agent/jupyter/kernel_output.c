@@ -85,6 +85,7 @@ static void finish_run(struct kernel *k)
 	CLEAN_JSON json_t *error = TAKE(k->run.error);
 
 	loop_timer_cancel(&k->quiet);
+	loop_timer_cancel(&k->watch);
 	/* Some kernels tell some errors only here. */
 	if (error && !k->run.told_error)
 		tell_error(k, error);
@@ -102,6 +103,14 @@ void kernel_check_done(struct kernel *k)
 		loop_timer_set(&k->quiet, LOST_PART_MS);
 }
 
+/* The reply will not come any more. */
+static void take_as_replied(struct kernel *k)
+{
+	k->run.replied = true;
+	k->run.reply.ok = !k->run.told_error;
+	k->run.reply.lost = "the kernel's reply was lost";
+}
+
 /* The missing part will not come any more. */
 void kernel_end_wait(struct kernel *k)
 {
@@ -110,7 +119,9 @@ void kernel_end_wait(struct kernel *k)
 	log_debug("kernel %d: execution ended without %s", (int)k->pid,
 	    k->run.replied ? "idle" : "reply");
 	if (!k->run.replied)
-		k->run.reply.ok = !k->run.told_error;
+		take_as_replied(k);
+	else if (!k->run.reply.lost)
+		k->run.reply.lost = "the kernel did not say that it is idle again";
 	finish_run(k);
 }
 
@@ -303,6 +314,7 @@ static void take_reply(struct kernel *k, const struct message *m)
 	if (!content)
 		return;
 	k->run.replied = true;
+	k->run.reply.lost = NULL;
 	k->run.reply.ok = str_eq(string_at(content, "status"), "ok");
 	k->run.reply.exiting = asks_exit(content);
 	if (json_is_integer(count))
@@ -320,6 +332,16 @@ static void take_info(struct kernel *k, const struct message *m)
 	k->takes_along = json_is_true(json_object_get(content, "sandglass"));
 }
 
+/* The watchdog's request was queued behind the execution: that is over. */
+static void take_probe_reply(struct kernel *k, const struct message *m)
+{
+	if (!k->run.active || k->run.replied || !*k->run.probe ||
+	    !str_eq(m->parent_id, k->run.probe))
+		return;
+	take_as_replied(k);
+	kernel_check_done(k);
+}
+
 static void on_shell_message(struct channel *c, void *arg)
 {
 	struct kernel *k = arg;
@@ -330,6 +352,7 @@ static void on_shell_message(struct channel *c, void *arg)
 	if (str_eq(m.type, "kernel_info_reply")) {
 		take_info(k, &m);
 		kernel_check_ready(k);
+		take_probe_reply(k, &m);
 	} else if (str_eq(m.type, "execute_reply") && k->run.active &&
 		   str_eq(m.parent_id, k->run.id)) {
 		take_reply(k, &m);

@@ -21,7 +21,9 @@ struct kernel_run {
 	bool active, silent;
 	bool reachable; /* an interrupt would find the code, not the kernel's own */
 	bool interrupt; /* wanted, not yet sent */
-	bool replied, idle, told_error;
+	bool replied, idle, told_error, stalled;
+	unsigned ticks;		    /* of the watchdog */
+	char probe[MESSAGE_ID_MAX]; /* its request, "" = not sent */
 	struct kernel_reply reply;
 	json_t *error; /* content of a reply that tells one, until the run's end */
 };
@@ -53,6 +55,7 @@ struct kernel {
 	bool info_replied, iopub_live, takes_along;
 
 	struct kernel_run run;
+	struct loop_timer watch;
 	struct loop_timer quiet; /* runs while the rest of something is awaited on iopub */
 	struct message held;	 /* of iopub, not yet delivered as a whole */
 	bool holding, streaming;
@@ -73,6 +76,10 @@ int kernel_request(struct kernel *k, struct channel *c, const char *type, const 
 void kernel_check_ready(struct kernel *k);
 void kernel_check_gone(struct kernel *k);
 void kernel_send_interrupt(struct kernel *k);
+
+/* kernel_watch.c */
+void kernel_watch_init(struct kernel *k);
+void kernel_watch_run(struct kernel *k); /* an execution begins */
 
 /* kernel_output.c */
 extern const struct channel_ops kernel_shell_ops, kernel_control_ops, kernel_iopub_ops;

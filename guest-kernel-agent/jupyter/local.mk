@@ -9,6 +9,7 @@ libjupyter_a_SOURCES = \
 	guest-kernel-agent/jupyter/kernel.c guest-kernel-agent/jupyter/kernel.h \
 	guest-kernel-agent/jupyter/kernel_output.c guest-kernel-agent/jupyter/kernel_private.h \
 	guest-kernel-agent/jupyter/kernel_start.c \
+	guest-kernel-agent/jupyter/kernel_watch.c \
 	guest-kernel-agent/jupyter/kernelspec.c guest-kernel-agent/jupyter/kernelspec.h \
 	guest-kernel-agent/jupyter/language.c guest-kernel-agent/jupyter/language.h \
 	guest-kernel-agent/jupyter/message.c guest-kernel-agent/jupyter/message.h \

@@ -433,6 +433,8 @@ static bool run_command(struct exec *e, const char *name, const char *rest)
 	} else if (str_eq(name, "die")) {
 		end(e, EXEC_KERNEL_DIED, "");
 		return false;
+	} else if (str_eq(name, "stall")) {
+		e->sink->on_stall(e->arg, str_eq(rest, "1"));
 	} else if (str_eq(name, "spam")) {
 		e->spam = strtoull(rest, NULL, 10);
 	}

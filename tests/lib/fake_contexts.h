@@ -10,6 +10,7 @@
  *   sleep MS          wait                               hang           wait until interrupted
  *   spam BYTES        that many bytes of stdout, in lines of 1 KiB
  *   env NAME          print the variable's value         die            the kernel dies
+ *   stall 0|1         the kernel stands still, or goes on
  *   nul               stdout with NUL and other odd characters
  */
 struct contexts;

@@ -302,6 +302,16 @@ class OutputTest(StreamsCase):
             "end": {"status": "END_STATUS_ERROR", "executionCount": 1}})
         self.assertEqual(self.unary("GetExecution", {"executionId": "x"})[0], 404)
 
+    def test_stall(self):
+        """Told in native streams and counted; stock clients have no word for it."""
+        events = self.run_cell("stall 1\nstall 0\nprint 1")
+        self.assertEqual([e["stall"].get("stalled", False) for e in events if "stall" in e],
+                         [True, False])
+        x = self.unary("GetExecution", {"executionId": self.execution_of(events)})[1]
+        self.assertEqual(x["stalls"], 1)
+        self.assertEqual([line["type"] for line in self.execute_lines("stall 1\nprint 1")],
+                         ["number_of_executions", "stdout", "end_of_execution"])
+
     def test_chosen_id(self):
         events = self.run_cell("print 1", executionId="my-cell.1")
         self.assertEqual(self.execution_of(events), "my-cell.1")

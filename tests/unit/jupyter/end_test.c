@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,6 +186,90 @@ START_TEST(test_killed_from_outside)
 }
 END_TEST
 
+/* The kernel loses what says that it is done: its reply, its status, or both. */
+START_TEST(test_lost_reply)
+{
+	static const struct {
+		const char *lost, *detail;
+		unsigned most_ms;
+	} cases[] = {
+		{ "('execute_reply',)", "reply was lost", 4000 },
+		{ "('status',)", "did not say that it is idle", 4000 },
+		{ "('execute_reply', 'status')", "reply was lost", 9000 },
+	};
+	struct context *c = kernels_python();
+	char code[600];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		(void)snprintf(code, sizeof(code),
+		    "import builtins\n"
+		    "s = get_ipython().kernel.session\n"
+		    "if not hasattr(builtins, 'send'): builtins.send = s.send\n"
+		    "def lossy(stream, kind, content=None, parent=None, *a, **kw):\n"
+		    "    of = kind if isinstance(kind, str) else kind['header']['msg_type']\n"
+		    "    asked = (parent or {}).get('header', {}).get('msg_type')\n"
+		    "    if of in %s and asked == 'execute_request': return\n"
+		    "    return send(stream, kind, content, parent, *a, **kw)\n"
+		    "s.send = lossy\n"
+		    "x = %zu\nprint('out')",
+		    cases[i].lost, i);
+		struct record *r = record_run(c, code);
+		ck_assert_msg(r->how == EXEC_OK, "%zu: %d", i, r->how);
+		ck_assert_str_eq(record_out(r), "out\n");
+		ck_assert_msg(strstr(r->detail, cases[i].detail), "%zu: '%s'", i, r->detail);
+		ck_assert_uint_le((r->ended_us - r->began_us) / 1000, cases[i].most_ms);
+		record_free(r);
+	}
+	/* The state is still there, and the next execution runs. */
+	struct record *r = record_run(c, "s.send = send\nprint(x)");
+	ck_assert_str_eq(record_out(r), "2\n");
+	record_free(r);
+	kernels_expect(c, "print(x)", "2\n");
+}
+END_TEST
+
+/* Code that is merely busy for longer than the watchdog waits is left alone. */
+START_TEST(test_busy_is_not_lost)
+{
+	struct context *c = kernels_python();
+	struct record *r = record_run(c, "import time\ntime.sleep(6)\nprint('done')");
+
+	ck_assert_int_eq(r->how, EXEC_OK);
+	ck_assert_str_eq(record_out(r), "done\n");
+	ck_assert_str_eq(r->detail, "");
+	ck_assert(!r->stalled);
+	record_free(r);
+}
+END_TEST
+
+START_TEST(test_stopped_process)
+{
+	struct context *c = kernels_python();
+	pid_t pid = kernels_pid(c);
+	struct record *r = record_begin(c, "import time\ntime.sleep(1)\nprint('done')");
+
+	kernels_turns(300);
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	kernels_until(&r->stalled);
+	ck_assert(!r->ended);
+	ck_assert_int_eq(kill(pid, SIGCONT), 0);
+	record_wait(r);
+	ck_assert_int_eq(r->how, EXEC_OK);
+	ck_assert_str_eq(record_out(r), "done\n");
+	record_free(r);
+	/* An interrupt does not reach a stopped process: it is killed after its time of grace. */
+	r = record_begin(c, "time.sleep(1000)");
+	kernels_turns(300);
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	exec_interrupt(r->exec, EXEC_INTERRUPTED);
+	record_wait(r);
+	ck_assert_int_eq(r->how, EXEC_INTERRUPTED);
+	ck_assert_ptr_nonnull(strstr(r->detail, "restarted"));
+	record_free(r);
+	kernels_expect(c, "print(1)", "1\n");
+}
+END_TEST
+
 START_TEST(test_children_die_with_the_kernel)
 {
 	struct context *c = kernels_python();
@@ -344,6 +429,9 @@ void add_end_tests(Suite *s)
 	tcase_add_test(tc, test_interrupt_under_back_pressure);
 	tcase_add_test(tc, test_deaths);
 	tcase_add_test(tc, test_killed_from_outside);
+	tcase_add_test(tc, test_lost_reply);
+	tcase_add_test(tc, test_busy_is_not_lost);
+	tcase_add_test(tc, test_stopped_process);
 	tcase_add_test(tc, test_children_die_with_the_kernel);
 	tcase_add_test(tc, test_restart);
 	tcase_add_test(tc, test_delete);

@@ -208,6 +208,14 @@ static void on_error(void *arg, const char *name, const char *value, const char 
 	ck_assert_int_eq(buf_append_str(&r->traceback, traceback), 0);
 }
 
+static void on_stall(void *arg, bool stalled)
+{
+	struct record *r = arg;
+
+	r->stalled = r->stalled || stalled;
+	r->goes_on = r->goes_on || !stalled;
+}
+
 static void on_end(void *arg, enum exec_end how, const char *detail, unsigned execution_count)
 {
 	struct record *r = arg;
@@ -231,6 +239,7 @@ static const struct exec_sink sink = {
 	.on_stream = on_stream,
 	.on_result = on_result,
 	.on_error = on_error,
+	.on_stall = on_stall,
 	.on_end = on_end,
 	.may_take = may_take,
 };

@@ -26,7 +26,8 @@ struct record {
 	char detail[320];
 	unsigned count;
 	size_t stream_bytes;
-	bool drop; /* count the text only */
+	bool drop;	       /* count the text only */
+	bool stalled, goes_on; /* was told so */
 	uint64_t began_us, first_us, ended_us;
 	void (*on_first)(struct record *r);
 	struct exec *exec;

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The watchdog of a running execution: is the kernel busy, done or stopped? That it is dead a pidfd
+ * says at once.
+ *
+ * A kernel takes the requests of its shell channel one after the other. A kernel_info_request that
+ * is sent behind an execute_request is therefore answered when the execution is over, and not
+ * before: its answer proves that the kernel is idle although the execution's own reply, and perhaps
+ * its status, were lost. While there is no answer the kernel is busy, for however long.
+ *
+ * A process that a signal has stopped neither runs nor dies. It is told of, and left alone: whoever
+ * stopped it may let it go on.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/fdutil.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "guest-kernel-agent/jupyter/kernel_private.h"
+
+#define WATCH_MS 2000
+#define PROBE_AT_TICK 2
+#define STAT_MAX 1024
+
+/* The state stands behind the command, which may contain anything. */
+static bool is_stopped(pid_t pid)
+{
+	CLEAN_BUF struct buf text = BUF_INIT;
+	char path[64];
+	if (path_printf(path, sizeof(path), "/proc/%d/stat", (int)pid) < 0 ||
+	    fd_read_file(AT_FDCWD, path, STAT_MAX, &text) < 0 || !buf_cstr(&text))
+		return false;
+	const char *end = strrchr(buf_cstr(&text), ')');
+	return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+static void tell_stall(struct kernel *k, bool stalled)
+{
+	k->run.stalled = stalled;
+	log_warn("kernel %d: %s", (int)k->pid, stalled ? "stopped by a signal" : "goes on");
+	k->ops->on_stall(k, stalled, k->arg);
+}
+
+static void on_watch(struct loop_timer *t, void *arg)
+{
+	struct kernel *k = arg;
+	if (!k->run.active || k->ended || k->state != KERNEL_READY)
+		return;
+	loop_timer_set(&k->watch, WATCH_MS);
+	bool stalled = is_stopped(k->pid);
+	if (stalled != k->run.stalled)
+		tell_stall(k, stalled);
+	if (!k->run.replied && ++k->run.ticks == PROBE_AT_TICK &&
+	    kernel_request(k, &k->shell, "kernel_info_request", NULL, k->run.probe) < 0)
+		log_warn("no memory to ask a kernel whether it is idle");
+}
+
+void kernel_watch_init(struct kernel *k)
+{
+	loop_timer_init(&k->watch, k->loop, on_watch, k);
+}
+
+void kernel_watch_run(struct kernel *k)
+{
+	loop_timer_set(&k->watch, WATCH_MS);
+}
