@@ -10,6 +10,7 @@
 #include "guest-kernel-agent/code/execution.h"
 #include "guest-kernel-agent/code/interpreter.h"
 #include "guest-kernel-agent/jupyter/context.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "rpc/call.h"
 #include "sandglass/v1/code_interpreter.pb-c.h"
 
@@ -28,19 +29,6 @@ void contexts_rpc_on_done(struct call *call, int err)
 	p->call = NULL;
 	if (!p->waiting)
 		mem_free(p);
-}
-
-static void finish_memory(struct call *call)
-{
-	call_finish(call, RPC_RESOURCE_EXHAUSTED, "out of memory");
-}
-
-static void finish_with(struct call *call, const ProtobufCMessage *m)
-{
-	if (call_send(call, m) < 0)
-		finish_memory(call);
-	else
-		call_finish(call, RPC_OK, NULL);
 }
 
 static void on_context(const struct err *err, struct context *c, void *arg)
@@ -62,7 +50,7 @@ static void check_begun(struct pending *p, int r)
 	if (r == 0)
 		return;
 	p->waiting = false;
-	finish_memory(p->call);
+	reply_no_memory(p->call);
 }
 
 static struct pending *pending_new(
@@ -70,7 +58,7 @@ static struct pending *pending_new(
 {
 	struct pending *p = mem_zalloc(sizeof(*p));
 	if (!p) {
-		finish_memory(call);
+		reply_no_memory(call);
 		return NULL;
 	}
 	p->call = call;
@@ -100,7 +88,7 @@ static void answer_interrupt(struct call *call, struct execution *x)
 {
 	Sandglass__V1__InterruptResponse m = SANDGLASS__V1__INTERRUPT_RESPONSE__INIT;
 	m.was_busy = x && execution_interrupt(x, EXEC_INTERRUPTED);
-	finish_with(call, &m.base);
+	reply_message(call, &m.base);
 }
 
 static void interrupt_context(struct call *call, struct context *c)
@@ -151,7 +139,7 @@ static void answer_created(struct call *call, struct context *c)
 	Sandglass__V1__Context one;
 	describe(&one, c);
 	m.context = &one;
-	finish_with(call, &m.base);
+	reply_message(call, &m.base);
 }
 
 void contexts_rpc_on_create(struct call *call, const ProtobufCMessage *m)
@@ -182,7 +170,7 @@ void contexts_rpc_on_list(struct call *call, const ProtobufCMessage *m)
 	CLEAN_FREE Sandglass__V1__Context *each = mem_calloc(n, sizeof(*each));
 	CLEAN_FREE Sandglass__V1__Context **list = mem_calloc(n, sizeof(*list));
 	if (!each || !list) {
-		finish_memory(call);
+		reply_no_memory(call);
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -191,13 +179,13 @@ void contexts_rpc_on_list(struct call *call, const ProtobufCMessage *m)
 	}
 	all.n_contexts = n;
 	all.contexts = list;
-	finish_with(call, &all.base);
+	reply_message(call, &all.base);
 }
 
 static void answer_restarted(struct call *call, struct context *c)
 {
 	Sandglass__V1__RestartContextResponse m = SANDGLASS__V1__RESTART_CONTEXT_RESPONSE__INIT;
-	finish_with(call, &m.base);
+	reply_message(call, &m.base);
 }
 
 void contexts_rpc_on_restart(struct call *call, const ProtobufCMessage *m)
@@ -213,7 +201,7 @@ void contexts_rpc_on_restart(struct call *call, const ProtobufCMessage *m)
 static void answer_deleted(struct call *call, struct context *c)
 {
 	Sandglass__V1__DeleteContextResponse m = SANDGLASS__V1__DELETE_CONTEXT_RESPONSE__INIT;
-	finish_with(call, &m.base);
+	reply_message(call, &m.base);
 }
 
 void contexts_rpc_on_delete(struct call *call, const ProtobufCMessage *m)

@@ -17,6 +17,7 @@
 #include "guest-kernel-agent/files/filesystem_private.h"
 #include "guest-kernel-agent/files/tree.h"
 #include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/user_select.h"
 
 struct task {
@@ -127,9 +128,9 @@ static void answer_entry(struct task *t)
 	Filesystem__StatResponse m = FILESYSTEM__STAT_RESPONSE__INIT;
 	m.entry = &e.m;
 	if (entry_proto_init(&e, &t->list.items[0]) < 0)
-		filesystem_finish_memory(t->call);
+		reply_no_memory(t->call);
 	else
-		filesystem_finish_with(t->call, &m.base);
+		reply_message(t->call, &m.base);
 	entry_proto_fini(&e);
 }
 
@@ -147,9 +148,9 @@ static void answer_list(struct task *t)
 	m.n_entries = n;
 	m.entries = list;
 	if (r < 0)
-		filesystem_finish_memory(t->call);
+		reply_no_memory(t->call);
 	else
-		filesystem_finish_with(t->call, &m.base);
+		reply_message(t->call, &m.base);
 	for (size_t i = 0; each && i < n; i++)
 		entry_proto_fini(&each[i]);
 }
@@ -157,7 +158,7 @@ static void answer_list(struct task *t)
 static void answer_removed(struct task *t)
 {
 	Filesystem__RemoveResponse m = FILESYSTEM__REMOVE_RESPONSE__INIT;
-	filesystem_finish_with(t->call, &m.base);
+	reply_message(t->call, &m.base);
 }
 
 /* second may be NULL. */
@@ -179,7 +180,7 @@ static struct task *task_new(struct call *c)
 	if (t)
 		t->call = c;
 	else
-		filesystem_finish_memory(c);
+		reply_no_memory(c);
 	return t;
 }
 

@@ -11,6 +11,7 @@
 #include "guest-kernel-agent/files/notifier.h"
 #include "guest-kernel-agent/files/watch.h"
 #include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/user_select.h"
 
 static const struct rpc_method methods[] = {
@@ -77,19 +78,6 @@ const struct rpc_service *filesystem_service(const struct filesystem *fs)
 
 /* ---- for the methods ---- */
 
-void filesystem_finish_memory(struct call *c)
-{
-	call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
-}
-
-void filesystem_finish_with(struct call *c, const ProtobufCMessage *m)
-{
-	if (call_send(c, m) == -ENOMEM)
-		filesystem_finish_memory(c);
-	else
-		call_finish(c, RPC_OK, NULL);
-}
-
 static struct watch *begin(struct filesystem *fs, struct watch_conf *conf,
     const struct watch_ops *ops, void *arg, struct err *reterr)
 {
@@ -114,7 +102,7 @@ struct watch *filesystem_watch(
 	CLEAN_FREE char *user = NULL;
 	int r = user_name_of_call(c, fs->conf.identity, &user, &why);
 	if (r == -ENOMEM) {
-		filesystem_finish_memory(c);
+		reply_no_memory(c);
 		return NULL;
 	}
 	if (r < 0) {

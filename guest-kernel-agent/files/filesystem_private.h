@@ -21,10 +21,6 @@ struct filesystem {
 	struct link watchers; /* of watchers_rpc.c */
 };
 
-/* The answer to every call that fails for memory. */
-void filesystem_finish_memory(struct call *c);
-/* Send the only answer of a call and end it. */
-void filesystem_finish_with(struct call *c, const ProtobufCMessage *m);
 /* A watch for a call, begun; NULL after the call was finished. user, workdir and the places where
  * things come from are filled in. */
 struct watch *filesystem_watch(

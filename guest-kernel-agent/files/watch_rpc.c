@@ -15,6 +15,7 @@
 #include "guest-kernel-agent/files/file_error.h"
 #include "guest-kernel-agent/files/filesystem_private.h"
 #include "guest-kernel-agent/files/watch.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "loop/loop.h"
 
 #define BATCH_MAX 128
@@ -56,7 +57,7 @@ static void send_events(struct stream *s, struct link *events)
 	}
 	watch_events_free(events);
 	if (r == -ENOMEM)
-		filesystem_finish_memory(s->call);
+		reply_no_memory(s->call);
 	loop_timer_set(&s->keepalive, s->keepalive_ms);
 }
 
@@ -100,7 +101,7 @@ static void on_keepalive(struct loop_timer *t, void *arg)
 	m.keepalive = &alive;
 	/* A client that does not take what is there needs no more of it. */
 	if (call_is_ready(s->call) && call_send(s->call, &m.base) == -ENOMEM)
-		filesystem_finish_memory(s->call);
+		reply_no_memory(s->call);
 	loop_timer_set(&s->keepalive, s->keepalive_ms);
 }
 
@@ -120,7 +121,7 @@ static void on_started(const struct as_user_job *failed, void *arg)
 	m.start = &start;
 	s->started = true;
 	if (call_send(s->call, &m.base) == -ENOMEM)
-		filesystem_finish_memory(s->call);
+		reply_no_memory(s->call);
 	loop_timer_set(&s->keepalive, s->keepalive_ms);
 }
 
@@ -155,7 +156,7 @@ void watch_rpc_on_watch_dir(struct call *c, const ProtobufCMessage *m)
 	};
 	struct stream *s = mem_zalloc(sizeof(*s));
 	if (!s) {
-		filesystem_finish_memory(c);
+		reply_no_memory(c);
 		return;
 	}
 	s->fs = call_service_arg(c);

@@ -13,6 +13,7 @@
 #include "guest-kernel-agent/files/file_error.h"
 #include "guest-kernel-agent/files/filesystem_private.h"
 #include "guest-kernel-agent/files/watch.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "loop/loop.h"
 
 #define ID_RANDOM 20
@@ -81,7 +82,7 @@ static void on_started(const struct as_user_job *failed, void *arg)
 	}
 	m.watcher_id = w->id;
 	loop_timer_set(&w->idle, w->fs->conf.watcher_idle_ms);
-	filesystem_finish_with(c, &m.base);
+	reply_message(c, &m.base);
 }
 
 static void on_more(void *arg)
@@ -105,7 +106,7 @@ void watchers_rpc_on_create(struct call *c, const ProtobufCMessage *m)
 	};
 	struct watcher *w = mem_zalloc(sizeof(*w));
 	if (!w) {
-		filesystem_finish_memory(c);
+		reply_no_memory(c);
 		return;
 	}
 	w->fs = call_service_arg(c);
@@ -150,9 +151,9 @@ static void answer(struct call *c, struct link *events, size_t n)
 	m.n_events = n;
 	m.events = list;
 	if (r < 0)
-		filesystem_finish_memory(c);
+		reply_no_memory(c);
 	else
-		filesystem_finish_with(c, &m.base);
+		reply_message(c, &m.base);
 	while (i-- > 0)
 		event_proto_fini(&each[i]);
 }
@@ -180,7 +181,7 @@ static void fetch_described(struct watcher *w, struct call *c, struct link *even
 		    describe_start(w->fs->conf.as_user, w->watch, events, on_described, f);
 	if (!f || !f->describe) {
 		mem_free(f);
-		filesystem_finish_memory(c);
+		reply_no_memory(c);
 		return;
 	}
 	f->call = c;
@@ -224,7 +225,7 @@ void watchers_rpc_on_remove(struct call *c, const ProtobufCMessage *m)
 	if (!w)
 		return;
 	watcher_free(w);
-	filesystem_finish_with(c, &answer_m.base);
+	reply_message(c, &answer_m.base);
 }
 
 void watchers_rpc_on_done(struct call *c, int err)

@@ -11,24 +11,12 @@
 #include "guest-kernel-agent/process/request.h"
 #include "guest-kernel-agent/process/service.h"
 #include "process/process.pb-c.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "rpc/call.h"
 
 typedef Process__ProcessInfo Info;
 typedef Process__ProcessConfig Config;
 typedef Process__ProcessConfig__EnvsEntry Entry;
-
-static void finish_memory(struct call *c)
-{
-	call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
-}
-
-static void finish_with(struct call *c, const ProtobufCMessage *m)
-{
-	if (call_send(c, m) < 0)
-		finish_memory(c);
-	else
-		call_finish(c, RPC_OK, NULL);
-}
 
 void control_rpc_on_done(struct call *c, int err)
 {
@@ -113,7 +101,7 @@ void control_rpc_on_list(struct call *c, const ProtobufCMessage *m)
 	CLEAN_FREE struct description *each = mem_calloc(n, sizeof(*each));
 	CLEAN_FREE Info **list = mem_calloc(n, sizeof(Info *));
 	if (!each || !list) {
-		finish_memory(c);
+		reply_no_memory(c);
 		return;
 	}
 	size_t i = 0;
@@ -124,9 +112,9 @@ void control_rpc_on_list(struct call *c, const ProtobufCMessage *m)
 	all.n_processes = i;
 	all.processes = list;
 	if (r < 0)
-		finish_memory(c);
+		reply_no_memory(c);
 	else
-		finish_with(c, &all.base);
+		reply_message(c, &all.base);
 	for (i = 0; i < n; i++)
 		description_fini(&each[i]);
 }
@@ -147,7 +135,7 @@ void control_rpc_on_update(struct call *c, const ProtobufCMessage *m)
 	else if (r < 0)
 		call_finish(c, RPC_INTERNAL, "the terminal cannot be resized: %s", err_name(r));
 	else
-		finish_with(c, &answer.base);
+		reply_message(c, &answer.base);
 }
 
 /* ---- CloseStdin ---- */
@@ -163,7 +151,7 @@ void control_rpc_on_close_stdin(struct call *c, const ProtobufCMessage *m)
 		call_finish(
 		    c, RPC_UNKNOWN, "a terminal has no input to close; send Ctrl+D (0x04) instead");
 	else
-		finish_with(c, &answer.base);
+		reply_message(c, &answer.base);
 }
 
 /* ---- SendSignal ---- */
@@ -177,7 +165,7 @@ struct pending_kill {
 static void answer_signal(struct call *c)
 {
 	Process__SendSignalResponse answer = PROCESS__SEND_SIGNAL_RESPONSE__INIT;
-	finish_with(c, &answer.base);
+	reply_message(c, &answer.base);
 }
 
 static void on_killed(struct process_wait *w)
@@ -197,7 +185,7 @@ static void kill_and_wait(struct call *c, struct process *p)
 {
 	struct pending_kill *k = mem_zalloc(sizeof(*k));
 	if (!k) {
-		finish_memory(c);
+		reply_no_memory(c);
 		return;
 	}
 	k->call = c;

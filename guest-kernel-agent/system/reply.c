@@ -116,6 +116,22 @@ int reply_unauthorized(struct http_stream *st)
 	    "supported");
 }
 
+void reply_no_memory(struct call *c)
+{
+	call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+void reply_message(struct call *c, const ProtobufCMessage *m)
+{
+	int r = call_send(c, m);
+	if (r == -ENOMEM)
+		reply_no_memory(c);
+	else if (r == -EINVAL)
+		call_finish(c, RPC_INTERNAL, "the answer has no JSON form");
+	else
+		call_finish(c, RPC_OK, NULL);
+}
+
 bool reply_preflight(struct http_stream *st)
 {
 	const char *method = http_stream_peer_head(st)->method;

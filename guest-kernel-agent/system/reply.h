@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <protobuf-c/protobuf-c.h>
+
 struct call;
 struct http_fields;
 struct http_stream;
@@ -31,6 +33,9 @@ int reply_unauthorized(struct http_stream *st);
 int reply_add_cors(const struct http_stream *st, struct http_fields *f);
 /* The same for an RPC. */
 int reply_add_cors_call(struct call *c);
+/* The one answer of an RPC, which ends with it; when it cannot be sent, with an error. */
+void reply_message(struct call *c, const ProtobufCMessage *m);
+void reply_no_memory(struct call *c);
 /* Answers a preflight request (OPTIONS with Access-Control-Request-Method): true when it was one.
  */
 bool reply_preflight(struct http_stream *st);

@@ -15,6 +15,7 @@
 #include "guest-kernel-agent/files/as_user.h"
 #include "guest-kernel-agent/files/file_error.h"
 #include "guest-kernel-agent/files/file_info.h"
+#include "guest-kernel-agent/files/tree.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/user_select.h"
 #include "lib/test.h"
@@ -234,6 +235,30 @@ START_TEST(test_error_map)
 }
 END_TEST
 
+/* One answer has a bound, and says so. */
+START_TEST(test_list_bound)
+{
+	struct tmpdir t;
+	struct file_list list = { 0 };
+	struct err err = ERR_INIT;
+	char name[32];
+	tmpdir_make(&t);
+	CLEAN_FD int dir = open(t.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i <= TREE_ENTRIES_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "%d", i);
+		ck_assert_int_eq(mknodat(dir, name, S_IFIFO | 0600, 0), 0);
+	}
+	ck_assert_int_lt(tree_list(t.path, 1, &list, &err), 0);
+	ck_assert_int_eq(file_error_rpc(err.code), RPC_RESOURCE_EXHAUSTED);
+	ck_assert_ptr_nonnull(strstr(err.text, "list fewer levels"));
+	ck_assert_int_eq(unlinkat(dir, "0", 0), 0);
+	ck_assert_int_eq(tree_list(t.path, 1, &list, NULL), 0);
+	ck_assert_uint_eq(list.n, TREE_ENTRIES_MAX);
+	file_list_fini(&list);
+	tmpdir_remove(&t);
+}
+END_TEST
+
 /* ---- with whose rights ---- */
 
 struct probe {
@@ -348,13 +373,14 @@ END_TEST
 
 void add_files_tests(Suite *s)
 {
-	TCase *tc = test_case(s, "files", 10);
+	TCase *tc = test_case(s, "files", 30);
 	tcase_add_test(tc, test_basic);
 	tcase_add_test(tc, test_default_user);
 	tcase_add_test(tc, test_path);
 	tcase_add_test(tc, test_permissions);
 	tcase_add_test(tc, test_info);
 	tcase_add_test(tc, test_foreign_names);
+	tcase_add_test(tc, test_list_bound);
 	tcase_add_test(tc, test_error_map);
 	tcase_add_test(tc, test_own_user);
 	tcase_add_test(tc, test_other_user);
