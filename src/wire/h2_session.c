@@ -24,10 +24,26 @@
 
 #define ACKS_MAX 256	      /* unsent answers to PING and SETTINGS */
 #define STREAMS_UNGREETED 100 /* before the peer has told its limit */
+#define FRAME_BLOCK (16 * 1024)
+#define PAGE 4096
+#define ALLOCATION_HEADER 8
 
 const char h2_drain_ping[8] = "draining";
 
 /* ---- memory ---- */
+
+/* nghttp2 packs frames into a block of more than 16 KiB, of which most connections only ever use
+ * the first bytes. It ends with its page, so that what is allocated next does not make its last
+ * page resident, too. */
+static void *alloc_frame_block(size_t n)
+{
+	unsigned char *p = mem_alloc(n + PAGE + ALLOCATION_HEADER);
+	if (!p)
+		return NULL;
+	size_t past = ((uintptr_t)p + n) % PAGE;
+	void *cut = mem_realloc(p, n + (PAGE - past) + ALLOCATION_HEADER);
+	return cut ? cut : p;
+}
 
 static void *ng_malloc(size_t n, void *user)
 {
@@ -43,7 +59,7 @@ static void *ng_calloc(size_t n, size_t size, void *user)
 }
 static void *ng_realloc(void *p, size_t n, void *user)
 {
-	return mem_realloc(p, n);
+	return !p && n >= FRAME_BLOCK ? alloc_frame_block(n) : mem_realloc(p, n);
 }
 
 /* ---- streams ---- */
