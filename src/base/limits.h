@@ -6,6 +6,7 @@
 #define LIMIT_HEAD_FIELDS 128		    /* fields a head: hash and list flooding */
 #define LIMIT_H1_LINE (16 * 1024)	    /* request line */
 #define LIMIT_STREAMS_PER_CONN 512	    /* HTTP/2 MAX_CONCURRENT_STREAMS */
+#define LIMIT_FRAME (64 * 1024)		    /* one HTTP/2 frame */
 #define LIMIT_STREAM_WINDOW (256 * 1024)    /* unread body bytes a stream */
 #define LIMIT_CONN_WINDOW (4 * 1024 * 1024) /* unread body bytes a connection */
 #define LIMIT_STREAM_QUEUE (256 * 1024) /* unsent body bytes a stream before its source pauses */

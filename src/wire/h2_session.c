@@ -290,6 +290,7 @@ static int submit_preface(struct h2_session *h)
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h->base.conf.stream_window },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEAD_BYTES },
+		{ NGHTTP2_SETTINGS_MAX_FRAME_SIZE, LIMIT_FRAME },
 		{ server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
 		    server ? h->base.conf.max_streams : 0 },
 		{ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 }, /* servers only */

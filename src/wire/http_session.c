@@ -9,7 +9,7 @@
 #include "wire/http_private.h"
 
 #define IDLE_BUF_MAX 1024
-#define BUSY_BUF_MAX (64 * 1024)
+#define BUSY_BUF_MAX (128 * 1024)
 
 static const char h2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

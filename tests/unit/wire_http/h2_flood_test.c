@@ -8,7 +8,7 @@
 #include "frames.h"
 #include "harness.h"
 
-enum { FLOW_CONTROL = 3, REFUSED = 7, CALM = 11 };
+enum { FLOW_CONTROL = 3, FRAME_SIZE = 6, REFUSED = 7, CALM = 11 };
 
 static struct peer p;
 static struct buf in;
@@ -420,12 +420,19 @@ END_TEST
 
 START_TEST(oversized_frame)
 {
-	static char data[16385];
+	static char data[LIMIT_FRAME + 1];
 	open_server();
+	frame_put_request(&in, 1, END_HEADERS, 0);
+	ck_assert_int_gt(feed(), 0);
+	peer_flush(&p);
+	frame_put(&in, F_SETTINGS, ACK, 0, NULL, 0); /* the limit counts from here on */
+	frame_put(&in, F_DATA, 0, 1, data, LIMIT_FRAME);
+	ck_assert_int_gt(feed(), 0);
+	ck_assert_uint_eq(buf_len(&p.x[0]->body), LIMIT_FRAME);
 	frame_put(&in, F_DATA, 0, 1, data, sizeof(data));
 	feed();
 	peer_flush(&p);
-	ck_assert_int_gt(frame_error(&p.wire, F_GOAWAY, 0), 0);
+	ck_assert_int_eq(frame_error(&p.wire, F_GOAWAY, 0), FRAME_SIZE);
 	ck_assert(http_session_done(p.s));
 	close_server();
 }

@@ -338,7 +338,7 @@ START_TEST(streams_share_the_connection)
 	}
 	/* Nobody waits for another's whole body. */
 	const void *out;
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < STREAMS; i++) {
 		ssize_t n = http_session_send(p.s, &out);
 		ck_assert_int_gt(n, 0);
 		ck_assert_int_lt(n, 128 * 1024);
