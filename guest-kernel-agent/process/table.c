@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "guest-kernel-agent/journal/journal.h"
@@ -69,6 +70,14 @@ void processes_keep(struct processes *ps, struct process *p)
 
 /* ---- the table ---- */
 
+/* Marks of another agent that sees the same processes, as in tests, are never ours. */
+static uint64_t first_mark(void)
+{
+	uint64_t random;
+	id_random(&random, sizeof(random));
+	return TREE_MARK_MIN | (random >> 1 & ~(uint64_t)UINT32_MAX);
+}
+
 struct processes *processes_new(const struct processes_conf *c)
 {
 	struct processes *ps = mem_zalloc(sizeof(*ps));
@@ -77,7 +86,7 @@ struct processes *processes_new(const struct processes_conf *c)
 	ps->conf = *c;
 	ps->conf.kept_ms = c->kept_ms ? c->kept_ms : PROCESSES_KEPT_MS;
 	ps->conf.kept = c->kept ? c->kept : PROCESSES_KEPT;
-	ps->next_mark = TREE_MARK_MIN;
+	ps->next_mark = first_mark();
 	link_init(&ps->live);
 	link_init(&ps->kept);
 	oom_watch_init(&ps->oom);

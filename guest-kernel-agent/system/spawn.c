@@ -99,13 +99,15 @@ static _Noreturn void child_fail(
 	_exit(SPAWN_EXIT_NOT_FOUND);
 }
 
+/* The library's sigaction() refuses the signals that it keeps for itself, and whoever started the
+ * agent may have ignored those, too. */
 static void child_reset_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	const unsigned long dfl[4] = { 0 }; /* the kernel's structure: SIG_DFL, nothing else */
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
-		(void)sigaction(i, &dfl, NULL);
+		(void)syscall(SYS_rt_sigaction, i, dfl, NULL, sizeof(unsigned long));
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
