@@ -22,6 +22,7 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/journal/follower.c guest-kernel-agent/journal/follower.h \
 	guest-kernel-agent/journal/journal.c guest-kernel-agent/journal/journal.h \
 	guest-kernel-agent/journal/offsets.c guest-kernel-agent/journal/offsets.h \
+	guest-kernel-agent/journal/reading.c guest-kernel-agent/journal/reading.h \
 	guest-kernel-agent/journal/spill.c guest-kernel-agent/journal/spill.h \
 	guest-kernel-agent/ports/closed_page.c guest-kernel-agent/ports/closed_page.h \
 	guest-kernel-agent/ports/gateway.c guest-kernel-agent/ports/gateway.h \

@@ -10,6 +10,7 @@
 #include "guest-kernel-agent/code/execute_http.h"
 #include "guest-kernel-agent/code/execute_rpc.h"
 #include "guest-kernel-agent/code/output_rpc.h"
+#include "guest-kernel-agent/journal/reading.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/request.h"
@@ -47,8 +48,8 @@ static const struct rpc_method methods[] = {
 	{ .name = "ReadOutput",
 	    .server_stream = true,
 	    .on_message = output_rpc_on_read,
-	    .on_ready = output_rpc_on_ready,
-	    .on_done = output_rpc_on_done },
+	    .on_ready = reading_on_ready,
+	    .on_done = reading_on_done },
 	{ .name = "Interrupt",
 	    .on_message = contexts_rpc_on_interrupt,
 	    .on_done = contexts_rpc_on_done },

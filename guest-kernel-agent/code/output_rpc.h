@@ -7,5 +7,4 @@ struct call;
 
 void output_rpc_on_get(struct call *c, const ProtobufCMessage *m);
 void output_rpc_on_read(struct call *c, const ProtobufCMessage *m);
-void output_rpc_on_ready(struct call *c);
 void output_rpc_on_done(struct call *c, int err);
