@@ -7,7 +7,15 @@
 #include "base/str.h"
 #include "wire/http.h"
 
-#define NATIVE_PREFIX "/sandglass.v1.CodeInterpreter/"
+/* Services that name their sandbox in metadata, and the port that has them. */
+static const struct native {
+	const char *prefix, *port;
+} natives[] = {
+	{ "/sandglass.v1.CodeInterpreter/", "49999" },
+	{ "/sandglass.v1.ProcessService/", "49983" },
+	{ "/process.Process/", "49983" },
+	{ "/filesystem.Filesystem/", "49983" },
+};
 
 struct span {
 	const char *s;
@@ -103,6 +111,14 @@ static bool names_sandbox(struct span label)
 	       (memchr(label.s, '-', label.n) || (label.s[0] >= '0' && label.s[0] <= '9'));
 }
 
+static const struct native *find_native(const char *path)
+{
+	for (size_t i = 0; i < sizeof(natives) / sizeof(natives[0]); i++)
+		if (str_after(path, natives[i].prefix))
+			return &natives[i];
+	return NULL;
+}
+
 static struct route from_fields(const struct http_head *head)
 {
 	const struct http_fields *f = &head->fields;
@@ -116,13 +132,15 @@ static struct route from_fields(const struct http_head *head)
 	if (id && port)
 		return make_route(
 		    (struct span){ id, strlen(id) }, (struct span){ port, strlen(port) });
-	if (!str_after(head->path, NATIVE_PREFIX))
+	const struct native *service = find_native(head->path);
+	if (!service)
 		return id || port ? malformed("missing header")
 				  : (struct route){ .kind = ROUTE_CONTROL };
 	id = native ? native : id;
 	if (!id)
 		return malformed("missing header sandglass-sandbox-id");
-	return make_route((struct span){ id, strlen(id) }, (struct span){ "49999", 5 });
+	return make_route(
+	    (struct span){ id, strlen(id) }, (struct span){ service->port, strlen(service->port) });
 }
 
 struct route route_find(const struct route_names *names, const struct http_head *head)

@@ -6,6 +6,8 @@
  *   host "<port>-<sandboxID>[-...].<domain>"  the sandbox; routing headers are not looked at
  *   any other host                            headers E2b-Sandbox-Id and E2b-Sandbox-Port, if given
  *   path /sandglass.v1.CodeInterpreter/...    header sandglass-sandbox-id, port 49999
+ *   path /sandglass.v1.ProcessService/..., /process.Process/..., /filesystem.Filesystem/...
+ *                                             header sandglass-sandbox-id, port 49983
  *   else                                      control plane
  *
  * A host directly under the domain whose first label has a dash or begins with a digit must have

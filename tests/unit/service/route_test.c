@@ -73,6 +73,11 @@ static const struct row rows[] = {
 	{ "localhost", "/", "iabc", "80 ", NULL, "Invalid sandbox port" },
 	{ "localhost", "/", "iabc", "-1", NULL, "Invalid sandbox port" },
 	/* native calls */
+	{ "localhost", "/sandglass.v1.ProcessService/Start", NULL, NULL, "iabc", "iabc:49983" },
+	{ "localhost", "/process.Process/List", NULL, NULL, "iabc", "iabc:49983" },
+	{ "localhost", "/filesystem.Filesystem/Stat", NULL, NULL, "iabc", "iabc:49983" },
+	{ "localhost", "/process.Process/List", NULL, NULL, NULL,
+	    "missing header sandglass-sandbox-id" },
 	{ "localhost", NATIVE, NULL, NULL, "iabc", "iabc:49999" },
 	{ "localhost", NATIVE, "iabc", NULL, NULL, "iabc:49999" },
 	{ "localhost", NATIVE, "iabc", "49999", "iother", "iabc:49999" },
