@@ -2,6 +2,7 @@
 PROTO_FILES = \
 	proto/filesystem/filesystem.proto \
 	proto/process/process.proto \
+	proto/sandglass/v1/process.proto \
 	proto/sandglass/v1/sandbox.proto \
 	proto/sandglass/v1/code_interpreter.proto \
 	proto/grpc/health/v1/health.proto \

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "guest-kernel-agent/journal/journal.h"
 #include "guest-kernel-agent/journal/offsets.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "loop/loop.h"
 #include "rpc/call.h"
 #include "sandglass/v1/code_interpreter.pb-c.h"
@@ -59,7 +60,7 @@ static bool take_output(struct reading *r, const struct reading_piece *piece)
 		return false;
 	}
 	if (send_part(r, piece) < 0) {
-		call_finish(r->call, RPC_RESOURCE_EXHAUSTED, "out of memory");
+		reply_no_memory(r->call);
 		return false;
 	}
 	if (r->at < r->end)
@@ -139,14 +140,14 @@ void reading_begin(struct call *c, struct loop *l, const struct reading_wish *w)
 		    (unsigned long long)w->total);
 	if (!r) {
 		w->unref(w->owner);
-		call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory"); /* the first status wins */
+		reply_no_memory(c); /* the first status wins */
 		return;
 	}
 	r->call = c;
 	r->wish = *w;
 	r->at = w->offset;
 	if (!begin(r, l, w->limit))
-		call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
+		reply_no_memory(c);
 }
 
 void reading_on_ready(struct call *c)

@@ -13,6 +13,7 @@
 #include "guest-kernel-agent/process/input.h"
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/process/request.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "process/process.pb-c.h"
 #include "rpc/call.h"
 
@@ -28,7 +29,7 @@ static struct writer *writer_new(struct call *c, bool streaming)
 {
 	struct writer *w = mem_zalloc(sizeof(*w));
 	if (!w) {
-		call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
+		reply_no_memory(c);
 		return NULL;
 	}
 	w->call = c;
@@ -49,14 +50,6 @@ void input_rpc_on_done(struct call *c, int err)
 	mem_free(w);
 }
 
-static void answer(struct call *c, const ProtobufCMessage *m)
-{
-	if (call_send(c, m) < 0)
-		call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
-	else
-		call_finish(c, RPC_OK, NULL);
-}
-
 static void on_written(struct input_piece *piece, int err)
 {
 	struct writer *w = container_of(piece, struct writer, piece);
@@ -68,7 +61,7 @@ static void on_written(struct input_piece *piece, int err)
 	else if (w->streaming)
 		call_hold(w->call, false);
 	else
-		answer(w->call, &m.base);
+		reply_message(w->call, &m.base);
 }
 
 /* Begin to write what a message says. */
@@ -84,7 +77,7 @@ static void write_input(struct writer *w, const Process__ProcessInput *input)
 	if (w->streaming) {
 		w->copy = mem_alloc(bytes->len);
 		if (!w->copy) {
-			call_finish(w->call, RPC_RESOURCE_EXHAUSTED, "out of memory");
+			reply_no_memory(w->call);
 			return;
 		}
 		if (bytes->len > 0)
@@ -151,5 +144,5 @@ void input_rpc_on_stream(struct call *c, const ProtobufCMessage *m)
 void input_rpc_on_half_close(struct call *c)
 {
 	Process__StreamInputResponse m = PROCESS__STREAM_INPUT_RESPONSE__INIT;
-	answer(c, &m.base);
+	reply_message(c, &m.base);
 }

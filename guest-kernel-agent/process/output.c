@@ -33,7 +33,13 @@ static int take(struct output *o, const void *data, size_t n)
 		n -= all - p->output_max < n ? (size_t)(all - p->output_max) : n;
 		(void)process_kill(p, PROCESS_END_OUTPUT_LIMIT);
 	}
-	return n > 0 ? process_event_add_output(p->journal, o->type, at, data, n) : 0;
+	if (n == 0)
+		return 0;
+	offsets_note(&o->offsets, at, journal_last(p->journal) + 1, journal_first(p->journal));
+	int r = process_event_add_output(p->journal, o->type, at, data, n);
+	if (r == 0)
+		o->written += n;
+	return r;
 }
 
 /* One piece: 1 when there was one, 0 when there is none now, -errno when there will be none. */

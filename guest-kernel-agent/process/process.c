@@ -24,7 +24,8 @@
 #include "guest-kernel-agent/system/tree.h"
 
 #define OOM_RECENT_MS 1000
-#define OOM_ADJ "100" /* goes before the agent and before kernels */
+#define LIMIT_MAX_MS (30 * 24 * 3600 * 1000ull) /* no sandbox lives longer */
+#define OOM_ADJ "100"				/* goes before the agent and before kernels */
 
 /* ---- the end ---- */
 
@@ -84,6 +85,7 @@ static void finish(struct process *p)
 {
 	p->state = PROCESS_STATE_ENDED;
 	p->ended_ms = clock_mono_ms();
+	p->ended_ns = clock_real_ns();
 	close_ends(p);
 	(void)process_event_add_end(p->journal, p->how, p->wait_status);
 	journal_close(p->journal);
@@ -170,6 +172,7 @@ static struct process *process_new(struct processes *ps, const struct process_st
 	p->on_started = s->on_started;
 	p->arg = s->arg;
 	p->output_max = s->output_max;
+	p->created_ns = clock_real_ns();
 	p->has_terminal = s->terminal != NULL;
 	link_init(&p->link);
 	link_init(&p->kill_waits);
@@ -177,7 +180,8 @@ static struct process *process_new(struct processes *ps, const struct process_st
 	loop_defer_init(&p->settle, ps->conf.loop, on_settle, p);
 	loop_timer_init(&p->deadline, ps->conf.loop, on_deadline, p);
 	if (s->limit_ms != UINT64_MAX)
-		loop_timer_set(&p->deadline, s->limit_ms);
+		loop_timer_set(
+		    &p->deadline, s->limit_ms < LIMIT_MAX_MS ? s->limit_ms : LIMIT_MAX_MS);
 	p->journal = journal_new(&jc);
 	return p->journal ? p : mem_free(p);
 }
@@ -186,6 +190,8 @@ void process_free(struct process *p)
 {
 	close_ends(p);
 	loop_defer_fini(&p->settle);
+	for (int i = 0; i < OUTPUTS; i++)
+		offsets_fini(&p->outputs[i].offsets);
 	journal_free(p->journal);
 	process_command_fini(&p->command);
 	mem_free(p);
@@ -430,4 +436,34 @@ struct journal *process_journal(const struct process *p)
 bool process_is_ended(const struct process *p)
 {
 	return p->state == PROCESS_STATE_ENDED;
+}
+
+static const struct output *find_output(const struct process *p, enum process_event_type stream)
+{
+	for (int i = 0; i < OUTPUTS; i++)
+		if (p->outputs[i].process && p->outputs[i].type == stream)
+			return &p->outputs[i];
+	return NULL;
+}
+
+const struct offsets *process_offsets(const struct process *p, enum process_event_type stream)
+{
+	const struct output *o = find_output(p, stream);
+	return o ? &o->offsets : NULL;
+}
+
+uint64_t process_bytes(const struct process *p, enum process_event_type stream)
+{
+	const struct output *o = find_output(p, stream);
+	return o ? o->written : 0;
+}
+
+void process_outcome(const struct process *p, struct process_outcome *ret)
+{
+	*ret = (struct process_outcome){ .created_ns = p->created_ns };
+	if (p->state != PROCESS_STATE_ENDED)
+		return;
+	ret->ended_ns = p->ended_ns;
+	ret->how = p->how;
+	ret->wait_status = p->wait_status;
 }

@@ -25,6 +25,7 @@ struct input_piece;
 struct journal;
 struct loop;
 struct notices;
+struct offsets;
 struct process;
 struct processes;
 struct user;
@@ -92,6 +93,16 @@ const char *process_id(const struct process *p); /* a UUID, never given twice */
 const struct process_command *process_command(const struct process *p);
 struct journal *process_journal(const struct process *p);
 bool process_is_ended(const struct process *p);
+struct process_outcome {
+	int64_t created_ns, ended_ns; /* ended_ns 0 = it runs */
+	enum process_end how;
+	int wait_status;
+};
+void process_outcome(const struct process *p, struct process_outcome *ret);
+/* Of what it wrote to a stream: how much, and where that lies; 0 and NULL when it has no such
+ * stream. */
+uint64_t process_bytes(const struct process *p, enum process_event_type stream);
+const struct offsets *process_offsets(const struct process *p, enum process_event_type stream);
 
 /* Send a signal to the process alone: 0 or -ESRCH. After SIGTERM its end waits no more for output
  * that its descendants could still write. */

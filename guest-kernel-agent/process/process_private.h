@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "guest-kernel-agent/journal/offsets.h"
 #include "guest-kernel-agent/process/input.h"
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/system/oom.h"
@@ -35,8 +36,10 @@ struct output {
 	struct process *process;
 	enum process_event_type type;
 	struct loop_io io;
-	int fd; /* -1 = at its end */
-	uint64_t bytes;
+	int fd;		  /* -1 = at its end */
+	uint64_t bytes;	  /* read */
+	uint64_t written; /* of them, to the journal */
+	struct offsets offsets;
 	uint64_t after_end; /* read since nothing more is waited for */
 };
 
@@ -71,6 +74,7 @@ struct process {
 	struct loop_defer settle;
 	struct loop_timer deadline;
 	uint64_t ended_ms;
+	int64_t created_ns, ended_ns;
 };
 
 /* process.c: nothing more than what is in its pipes is waited for. */

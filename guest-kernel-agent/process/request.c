@@ -12,6 +12,7 @@
 #include "guest-kernel-agent/process/service.h"
 #include "guest-kernel-agent/system/environ.h"
 #include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/user_select.h"
 #include "guest-kernel-agent/system/users.h"
 
@@ -107,7 +108,7 @@ static bool find_user(struct call *c, const struct identity *id, struct user *re
 			call_finish(c, RPC_UNAUTHENTICATED, "invalid username: '%s'", name);
 	}
 	if (r == -ENOMEM)
-		call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
+		reply_no_memory(c);
 	return r == 0;
 }
 
@@ -132,7 +133,7 @@ static struct process *start_as(struct call *c, const struct process_wish *w, co
 		.terminal = t,
 		.stdin_open = w->stdin_open,
 		.output_max = w->output_max,
-		.limit_ms = call_time_left(c),
+		.limit_ms = w->limit_ms ? w->limit_ms : call_time_left(c),
 		.on_started = w->on_started,
 		.arg = w->arg };
 	r = envp && copy_command(command, w->config, w->tag, dir) == 0
@@ -200,4 +201,28 @@ struct process *process_request_find(
 	else
 		call_finish(c, RPC_INVALID_ARGUMENT, "process: expected a pid or a tag");
 	return NULL;
+}
+
+struct process *process_request_find_ref(struct call *c, const Sandglass__V1__ProcessRef *ref)
+{
+	const struct process_service *sv = call_service_arg(c);
+	struct process *p = NULL;
+	switch (ref ? ref->ref_case : SANDGLASS__V1__PROCESS_REF__REF__NOT_SET) {
+	case SANDGLASS__V1__PROCESS_REF__REF_PID:
+		p = processes_find_pid(sv->processes, ref->pid);
+		break;
+	case SANDGLASS__V1__PROCESS_REF__REF_TAG:
+		p = processes_find_tag(sv->processes, ref->tag);
+		break;
+	case SANDGLASS__V1__PROCESS_REF__REF_PROCESS_ID:
+		p = processes_find_id(sv->processes, ref->process_id);
+		break;
+	default:
+		call_finish(
+		    c, RPC_INVALID_ARGUMENT, "process: expected a pid, a tag or a process_id");
+		return NULL;
+	}
+	if (!p)
+		call_finish(c, RPC_NOT_FOUND, "no such process, or it ended too long ago");
+	return p;
 }

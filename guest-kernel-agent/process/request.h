@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "process/process.pb-c.h"
+#include "sandglass/v1/process.pb-c.h"
 
 struct call;
 struct process;
@@ -17,6 +18,7 @@ struct process_wish {
 	const char *tag;
 	bool stdin_open;
 	uint64_t output_max;
+	uint64_t limit_ms; /* 0 = the call's deadline */
 	void (*on_started)(struct process *p, int stage, int error, void *arg);
 	void *arg;
 };
@@ -28,6 +30,8 @@ void process_request_refuse(struct call *c, const struct process *p, int stage, 
 /* Borrowed, or NULL: the call is finished. live: one that has ended is not found. */
 struct process *process_request_find(
     struct call *c, const Process__ProcessSelector *selector, bool live);
+/* The same for the native service, among all. */
+struct process *process_request_find_ref(struct call *c, const Sandglass__V1__ProcessRef *ref);
 /* False: the call is finished. */
 bool process_request_terminal(
     struct call *c, const Process__PTY *pty, struct process_terminal *ret);

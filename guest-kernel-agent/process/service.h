@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The RPC services over processes: process.Process, as the E2B SDKs know it. */
+/* The RPC services over processes: process.Process, as the E2B SDKs know it, and
+ * sandglass.v1.ProcessService. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,7 +17,7 @@ struct process_service {
 	struct loop *loop;
 	const struct identity *identity;
 	struct processes *processes;
-	struct rpc_service stock;
+	struct rpc_service stock, native;
 };
 
 /* Adds itself to the router; what it uses must outlive it. NULL on -ENOMEM. */

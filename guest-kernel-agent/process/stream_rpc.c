@@ -15,6 +15,7 @@
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/process/request.h"
 #include "guest-kernel-agent/process/service.h"
+#include "guest-kernel-agent/system/reply.h"
 #include "loop/loop.h"
 #include "process/process.pb-c.h"
 
@@ -158,7 +159,7 @@ static void follow(struct stream *s, uint64_t from)
 	if (r == 0)
 		r = send_started(s);
 	if (r < 0)
-		call_finish(s->call, RPC_RESOURCE_EXHAUSTED, "out of memory");
+		reply_no_memory(s->call);
 }
 
 void stream_rpc_on_ready(struct call *c)
@@ -184,7 +185,7 @@ static struct stream *stream_new(struct call *c, bool is_start)
 {
 	struct stream *s = mem_zalloc(sizeof(*s));
 	if (!s) {
-		call_finish(c, RPC_RESOURCE_EXHAUSTED, "out of memory");
+		reply_no_memory(c);
 		return NULL;
 	}
 	s->service = call_service_arg(c);

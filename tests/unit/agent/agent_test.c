@@ -15,6 +15,7 @@ static Suite *agent_suite(void)
 	add_signature_tests(s);
 	add_files_tests(s);
 	add_watch_tests(s);
+	add_process_tests(s);
 	return s;
 }
 

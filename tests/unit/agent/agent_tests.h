@@ -11,3 +11,4 @@ void add_reaper_tests(Suite *s);
 void add_signature_tests(Suite *s);
 void add_files_tests(Suite *s);
 void add_watch_tests(Suite *s);
+void add_process_tests(Suite *s);

@@ -11,6 +11,7 @@ tests_unit_agent_agent_test_SOURCES = \
 	tests/unit/agent/identity_test.c \
 	tests/unit/agent/journal_test.c \
 	tests/unit/agent/ndjson_test.c \
+	tests/unit/agent/process_test.c \
 	tests/unit/agent/reaper_test.c \
 	tests/unit/agent/watch_test.c \
 	tests/unit/agent/signature_test.c \
@@ -43,5 +44,7 @@ dist_check_SCRIPTS += tests/unit/agent/filesystem_process_test.py
 TESTS += tests/unit/agent/filesystem_process_test.py
 dist_check_SCRIPTS += tests/unit/agent/process_rpc_test.py
 TESTS += tests/unit/agent/process_rpc_test.py
+dist_check_SCRIPTS += tests/unit/agent/process_native_test.py
+TESTS += tests/unit/agent/process_native_test.py
 dist_check_SCRIPTS += tests/unit/agent/files_http_test.py
 TESTS += tests/unit/agent/files_http_test.py

@@ -14,7 +14,6 @@ import unittest
 
 from agent_process_test import TOKEN, AgentCase
 
-SERVICE = "/process.Process/"
 ME = pwd.getpwuid(os.geteuid())
 
 
@@ -65,6 +64,8 @@ def output(events, name="stdout"):
 
 
 class ProcessCase(AgentCase):
+    service = "/process.Process/"
+
     def headers(self, more=None, user=ME.pw_name):
         h = {"sandglass-port": "49983", "X-Access-Token": TOKEN, "Connect-Protocol-Version": "1",
              "Authorization": basic(user)}
@@ -72,7 +73,7 @@ class ProcessCase(AgentCase):
 
     def open(self, method, request, headers=None, user=ME.pw_name):
         h = self.headers({"Content-Type": "application/connect+json", **(headers or {})}, user)
-        c, r = self.agent.request("data", "POST", SERVICE + method, envelope(request), h)
+        c, r = self.agent.request("data", "POST", self.service + method, envelope(request), h)
         self.assertEqual(r.status, 200)
         stream = Stream(c, r)
         self.addCleanup(stream.close)
@@ -97,7 +98,7 @@ class ProcessCase(AgentCase):
         return events
 
     def unary(self, method, request, code=None):
-        r, data = self.agent.call("data", "POST", SERVICE + method, request,
+        r, data = self.agent.call("data", "POST", self.service + method, request,
                                   self.headers({"Content-Type": "application/json"}))
         value = json.loads(data)
         if code is None:
@@ -287,7 +288,7 @@ class InputTest(ProcessCase):
         reader = threading.Thread(target=lambda: got.append(stream.rest()))
         reader.start()
         r, answer = self.agent.call(
-            "data", "POST", SERVICE + "StreamInput", body,
+            "data", "POST", self.service + "StreamInput", body,
             self.headers({"Content-Type": "application/connect+json"}))
         self.assertEqual(r.status, 200)
         self.assertNotIn(b"error", answer)
