@@ -21,11 +21,11 @@
 #define BACKLOG 1024
 #define EXHAUSTED_PAUSE_MS 100
 
-/* Accepted sockets inherit these: a peer that vanished without a word is found after about two
- * minutes. */
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 15
-#define KEEPALIVE_PROBES 4
+/* Accepted sockets inherit these: a peer that vanished without a word is found after half a minute
+ * of silence. (Where we have something for it to acknowledge, rpc/http_conn.c looks.) */
+#define KEEPALIVE_IDLE_S 15
+#define KEEPALIVE_INTERVAL_S 5
+#define KEEPALIVE_PROBES 3
 
 struct listener {
 	int fd;

@@ -668,6 +668,15 @@ bool stream_is_broken(const struct stream *s)
 	return s->fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+uint64_t stream_unheard_ms(const struct stream *s)
+{
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof(info);
+	if (s->fd < 0 || getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0)
+		return 0;
+	return info.tcpi_unacked > 0 || info.tcpi_probes > 0 ? info.tcpi_last_ack_recv : 0;
+}
+
 int stream_fd(const struct stream *s)
 {
 	return s->fd;

@@ -53,4 +53,8 @@ void stream_abort(struct stream *s, int err);
 struct stream *stream_free(struct stream *s);
 /* True when the connection is known to be dead; finds it out also while reading is paused. */
 bool stream_is_broken(const struct stream *s);
+/* TCP: for how long the peer has acknowledged nothing although it was sent something to
+ * acknowledge; 0 when nothing is awaited. A peer that is there acknowledges also while it reads
+ * nothing. */
+uint64_t stream_unheard_ms(const struct stream *s);
 int stream_fd(const struct stream *s);

@@ -27,8 +27,10 @@
 
 #define OUT_MARK (128 * 1024)
 #define PAUSED_TICK_MS 1000
-#define ENDED_TICK_MS 5 /* after the peer's end, then twice as long each time up to the other */
-#define LINGER_MS 2000	/* for the last bytes of a connection that is closed in order */
+#define ENDED_TICK_MS 5	 /* after the peer's end, then twice as long each time up to the other */
+#define UNHEARD_MS 30000 /* a peer that acknowledges nothing for so long has vanished */
+#define UNHEARD_TICK_MS 10000
+#define LINGER_MS 2000 /* for the last bytes of a connection that is closed in order */
 
 /* ---- ends ---- */
 
@@ -115,6 +117,8 @@ static void arm_tick(struct http_conn *c, uint64_t now)
 	    c->stall_timeout_ms < c->idle_timeout_ms ? c->stall_timeout_ms : c->idle_timeout_ms;
 	uint64_t wait = shortest / 2 + 1, end = deadline(c);
 	uint64_t left = end > now ? end - now : 0;
+	if (wait > UNHEARD_TICK_MS)
+		wait = UNHEARD_TICK_MS;
 	if (c->paused && wait > PAUSED_TICK_MS)
 		wait = PAUSED_TICK_MS;
 	if (c->ended_tick_ms && wait > c->ended_tick_ms)
@@ -371,6 +375,8 @@ static int check_silence(struct http_conn *c, uint64_t now)
 {
 	if (stream_is_broken(c->stream))
 		return -ECONNRESET;
+	if (stream_unheard_ms(c->stream) >= UNHEARD_MS)
+		return -ETIMEDOUT;
 	if (c->version != 2 || now - c->in_ms < c->stall_timeout_ms / 2)
 		return 0;
 	if (c->pinged)

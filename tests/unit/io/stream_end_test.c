@@ -3,6 +3,8 @@
 #include "io_tests.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -202,6 +204,30 @@ START_TEST(broken_is_seen_while_paused)
 }
 END_TEST
 
+/* A peer whose machine is gone: a socket filter drops what it is sent, so that it answers nothing.
+ */
+START_TEST(vanished_peer_is_unheard)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog filter = { .len = 1, .filter = &drop };
+	uint64_t unheard = 0;
+	ck_assert_int_eq(stream_write(a.s, "x", 1), 0);
+	run_idle(loop);
+	for (int i = 0; i < 1000 && stream_unheard_ms(a.s) > 0; i++)
+		(void)poll(NULL, 0, 1);
+	ck_assert_uint_eq(stream_unheard_ms(a.s), 0); /* not read, but acknowledged */
+	ck_assert_int_eq(setsockopt(raw, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);
+	ck_assert_int_eq(stream_write(a.s, "y", 1), 0);
+	for (int i = 0; i < 1000 && unheard < 100; i++) {
+		run_idle(loop);
+		(void)poll(NULL, 0, 10);
+		unheard = stream_unheard_ms(a.s);
+	}
+	ck_assert_uint_ge(unheard, 100);
+	ck_assert(!stream_is_broken(a.s));
+}
+END_TEST
+
 START_TEST(refused_connection_is_told_by_on_close)
 {
 	struct peer p = { 0 };
@@ -254,4 +280,5 @@ void add_stream_end_tests(Suite *s)
 	tcase_add_test(rc, answer_survives_a_peer_that_still_sends);
 	tcase_add_test(rc, last_words_are_read_after_a_failed_write);
 	tcase_add_test(rc, broken_is_seen_while_paused);
+	tcase_add_test(rc, vanished_peer_is_unheard);
 }
