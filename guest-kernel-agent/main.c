@@ -283,6 +283,7 @@ static int make_parts(struct agent *a, const struct options *o)
 	struct control_conf cc = { .loop = a->loop,
 		.identity = a->identity,
 		.contexts = a->contexts,
+		.executions = a->executions,
 		.metrics = a->metrics,
 		.notices = &a->notices,
 		.mark_dir = a->dirs.marks,

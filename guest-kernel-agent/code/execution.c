@@ -3,9 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/hash.h"
 #include "base/id.h"
 #include "base/list.h"
@@ -22,6 +24,7 @@
 /* A kernel's death may be noticed before the host told that memory was the reason. */
 #define OOM_NOTICE_WAIT_MS 150
 #define SWEEP_MS (60 * 1000)
+#define DETAIL_MAX 512
 #define DEADLINE_MAX_MS (30 * 24 * 3600 * 1000ull) /* no sandbox lives longer */
 
 enum state {
@@ -144,8 +147,22 @@ void executions_set_retention(struct executions *xs, const struct retention *r)
 
 /* ---- what the context tells ---- */
 
-static void set_ended(struct execution *x, enum exec_end how, const char *detail)
+/* The end's detail, and that the journal could not go to disk. */
+static const char *full_detail(const struct execution *x, const char *detail, char *dst, size_t cap)
 {
+	int e = journal_spill_error(x->journal);
+	if (e == 0)
+		return detail;
+	(void)snprintf(dst, cap,
+	    "%s%sthe journal could not be written to disk (%s): memory was its bound", detail,
+	    *detail ? "; " : "", err_name(e));
+	return dst;
+}
+
+static void set_ended(struct execution *x, enum exec_end how, const char *short_detail)
+{
+	char text[DETAIL_MAX];
+	const char *detail = full_detail(x, short_detail, text, sizeof(text));
 	struct executions *xs = x->owner;
 	x->state = STATE_ENDED;
 	x->ended_ms = clock_mono_ms();
@@ -332,6 +349,7 @@ static struct execution *execution_new(
 	struct journal_conf jc = { .memory = xs->conf.journal_memory,
 		.cap = xs->conf.journal_cap,
 		.keep = ask->keep,
+		.spill_dir = xs->conf.spill_dir,
 		.on_room = on_room,
 		.arg = x };
 	x->owner = xs;

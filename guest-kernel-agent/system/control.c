@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "guest-kernel-agent/code/execution.h"
 #include "guest-kernel-agent/code/warmup.h"
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/python/install.h"
@@ -26,6 +27,7 @@
 
 #define KERNELS_MAX 16
 #define ENTROPY_MAX 4096
+#define HISTORY_SECONDS_MAX 31536000
 
 struct control {
 	struct control_conf conf;
@@ -106,9 +108,28 @@ static int start_kernels(struct control *c, const json_t *kernels, struct err *r
 	return 0;
 }
 
+/* {"seconds", "count", "bytes"}: what is missing stays as it is by default. */
+static int set_history(struct control *c, const json_t *o, struct err *reterr)
+{
+	struct retention keep = RETENTION_DEFAULT;
+	int64_t s = (int64_t)(keep.ms / 1000), n = (int64_t)keep.count, b = (int64_t)keep.bytes;
+	if (json_get_int(o, "seconds", 0, HISTORY_SECONDS_MAX, &s, reterr) < 0 ||
+	    json_get_int(o, "count", 0, INT32_MAX, &n, reterr) < 0 ||
+	    json_get_int(o, "bytes", 0, INT64_MAX, &b, reterr) < 0)
+		return -EINVAL;
+	keep.ms = (uint64_t)s * 1000;
+	keep.count = (uint64_t)n;
+	keep.bytes = (uint64_t)b;
+	executions_set_retention(c->conf.executions, &keep);
+	return 0;
+}
+
 static int boot(struct control *c, const json_t *o, struct err *reterr)
 {
-	json_t *kernels = NULL;
+	json_t *kernels = NULL, *history = NULL;
+	if (json_get_object(o, "history", &history, reterr) < 0 ||
+	    (history && set_history(c, history, reterr) < 0))
+		return -EINVAL;
 	int r = json_get_array(o, "kernels", KERNELS_MAX, &kernels, reterr);
 	if (r >= 0)
 		r = identity_boot(c->conf.identity, o, reterr);

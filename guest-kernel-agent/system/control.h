@@ -15,6 +15,7 @@
 
 struct contexts;
 struct control;
+struct executions;
 struct http_stream;
 struct identity;
 struct loop;
@@ -24,6 +25,7 @@ struct control_conf {
 	struct loop *loop;
 	struct identity *identity;
 	struct contexts *contexts;
+	struct executions *executions;
 	struct metrics *metrics;
 	struct notices *notices;
 	const char *mark_dir;	/* where the marker files go */

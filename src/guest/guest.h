@@ -24,6 +24,9 @@ struct guest_boot {
 	const char *user, *workdir; /* default user and directory of processes and files */
 	const char *const *env;	    /* the template's "K=V", NULL at the end */
 	const char *const *kernels; /* languages to start ahead, NULL at the end */
+	/* How long ended executions are kept: seconds, number, bytes of output. */
+	unsigned history_s, history_count;
+	uint64_t history_bytes;
 };
 /* POST /boot, then ask until the agent says that its first kernel has answered a cell (or that it
  * has none): -ETIMEDOUT otherwise. The agent may need a moment until it listens; that is waited

@@ -95,6 +95,13 @@ static const struct yaml_key timeout_keys[] = {
 	{ .key = NULL },
 };
 
+static const struct yaml_key history_keys[] = {
+	{ "seconds", YAML_UINT, AT(history_s), .max = 31536000 },
+	{ "count", YAML_UINT, AT(history_count), .max = 100000 },
+	{ "size", YAML_SIZE, AT(history_bytes), .max = TIB },
+	{ .key = NULL },
+};
+
 static const struct yaml_key template_keys[] = {
 	{ "name", YAML_CHARS, .required = true, AT(name), .max = TEMPLATE_NAME_MAX, .ok = is_name,
 	    .expected = NAME_FORM },
@@ -112,6 +119,7 @@ static const struct yaml_key template_keys[] = {
 	{ "network", YAML_MAP, .keys = network_keys },
 	{ "pool", YAML_MAP, .keys = pool_keys },
 	{ "timeout", YAML_MAP, .keys = timeout_keys },
+	{ "history", YAML_MAP, .keys = history_keys },
 	{ .key = NULL },
 };
 
@@ -127,6 +135,9 @@ static int set_defaults(struct template *t)
 	t->pool_max = 20;
 	t->timeout_default_s = 300;
 	t->timeout_max_s = 86400;
+	t->history_s = 3600;
+	t->history_count = 64;
+	t->history_bytes = 512 * MIB;
 	t->env = mem_calloc(1, sizeof(*t->env));
 	t->kernels = mem_calloc(1, sizeof(*t->kernels));
 	bool good = t->env && t->kernels && mem_set_str(&t->base, "host") == 0 &&
@@ -182,9 +193,10 @@ static int derive_hash(struct template *t)
 	CLEAN_BUF struct buf b = BUF_INIT;
 	int r = buf_printf(&b,
 	    "name %s\nbase %s\nuser %s\nworkdir %zu %s\ncpu %u\nmemory %" PRIu64 "\ndisk %" PRIu64
-	    "\npids %u\ninternet %d\n",
+	    "\npids %u\ninternet %d\nhistory %u %u %" PRIu64 "\n",
 	    t->name, t->base, t->user, strlen(t->workdir), t->workdir, t->cpu_milli,
-	    t->memory_bytes, t->disk_bytes, t->max_pids, t->internet);
+	    t->memory_bytes, t->disk_bytes, t->max_pids, t->internet, t->history_s,
+	    t->history_count, t->history_bytes);
 	if (r == 0)
 		r = add_strv(&b, "env", t->env);
 	if (r == 0)

@@ -15,6 +15,8 @@
  * default resources: {cpus: 2, memory: 1GiB, disk: 2GiB, pids: 512} network: {internet: true} pool:
  * {size: 2, max: 20}       idle sandboxes kept ready; most that may exist while refilling timeout:
  * {default: 300, max: 86400}   seconds
+ *   history: {seconds: 3600, count: 64, size: 512MiB}   how long, how many of and with how much
+ *                                 output the executions that have ended are kept to be read
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,6 +42,8 @@ struct template
 	bool internet;
 	unsigned pool_size, pool_max;
 	unsigned timeout_default_s, timeout_max_s;
+	unsigned history_s, history_count; /* ended executions are kept so long, so many */
+	uint64_t history_bytes;
 	int64_t loaded_real_ns;
 };
 

@@ -66,6 +66,9 @@ static int boot(struct op *op)
 		.workdir = sb->tmpl->workdir,
 		.env = (const char *const *)sb->tmpl->env,
 		.kernels = (const char *const *)sb->tmpl->kernels,
+		.history_s = sb->tmpl->history_s,
+		.history_count = sb->tmpl->history_count,
+		.history_bytes = sb->tmpl->history_bytes,
 	};
 	int r = sandbox_open_guest(sb);
 	if (r < 0)

@@ -158,7 +158,8 @@ class ControlTest(AgentCase):
         for path, body, word in (
                 ("/boot", "no json", "JSON"), ("/boot", "[]", "object"),
                 ("/boot", {"kernels": "python"}, "kernels"), ("/boot", {"kernels": [1]}, "kernels[0]"),
-                ("/boot", {"kernels": ["cobol"]}, "cobol"), ("/boot", {"env": {"A": 1}}, "env"),
+                ("/boot", {"kernels": ["cobol"]}, "cobol"),
+                ("/boot", {"history": {"seconds": -1}}, "seconds"), ("/boot", {"history": 1}, "history"), ("/boot", {"env": {"A": 1}}, "env"),
                 ("/init", {}, "sandboxId"), ("/init", {**INIT, "entropy": "?"}, "entropy"),
                 ("/init", {**INIT, "timestamp": "x"}, "timestamp"),
                 ("/notice", {"kind": "weather"}, "kind"), ("/boot", "{" + " " * 1100000, "larger")):

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Executions, their journals and followers, over fake contexts. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -10,6 +12,7 @@
 #include "guest-kernel-agent/code/event.h"
 #include "guest-kernel-agent/code/execution.h"
 #include "guest-kernel-agent/code/viewer.h"
+#include "guest-kernel-agent/code/outcome.h"
 #include "guest-kernel-agent/code/warmup.h"
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/journal/journal.h"
@@ -373,6 +376,69 @@ START_TEST(test_kept_are_bounded)
 }
 END_TEST
 
+START_TEST(test_retention)
+{
+	struct fixture f;
+	struct client c;
+	static const struct retention none = { .count = 100, .ms = 0, .bytes = UINT64_MAX },
+				      few = { .count = 2, .ms = 60000, .bytes = UINT64_MAX },
+				      small = { .count = 100, .ms = 60000, .bytes = 3000 };
+	const struct retention *r = _i == 0 ? &none : _i == 1 ? &few : &small;
+	char ids[4][EXECUTION_ID_MAX];
+	setup(&f, 0, 0);
+	executions_set_retention(f.executions, r);
+	for (int i = 0; i < 4; i++) {
+		struct execution *x = start(&f, "spam 1100", true);
+		(void)str_copy(ids[i], sizeof(ids[i]), execution_id(x));
+		ck_assert_int_eq(client_start(&f, &c, x, 1, 100), 0);
+		turn_until(&f, &c.ended);
+		execution_unref(x);
+	}
+	int kept = 0;
+	for (int i = 0; i < 4; i++)
+		kept += executions_find(f.executions, ids[i]) != NULL;
+	ck_assert_int_eq(kept, _i == 0 ? 0 : 2);
+	ck_assert_int_eq(executions_find(f.executions, ids[3]) != NULL, _i != 0);
+	executions_set_retention(f.executions, &none);
+	ck_assert_ptr_null(executions_find(f.executions, ids[3]));
+	teardown(&f);
+}
+END_TEST
+
+/* The disk takes nothing: memory bounds the journal, nothing is lost, and the end says so. */
+START_TEST(test_disk_full)
+{
+	struct fixture f;
+	struct client c;
+	struct rlimit all, none;
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	ck_assert_int_eq(sigaction(SIGXFSZ, &ignore, NULL), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
+	none = (struct rlimit){ 0, all.rlim_max };
+	setup(&f, 8192, 0);
+	struct execution *x = start(&f, "spam 300000", true);
+	ck_assert_int_eq(client_start(&f, &c, x, 1, 5), 0);
+	(void)setrlimit(RLIMIT_FSIZE, &none); /* of Check's own files, too */
+	for (int i = 0; i < 3000; i++)
+		(void)loop_turn(f.loop, false);
+	(void)setrlimit(RLIMIT_FSIZE, &all);
+	ck_assert_int_eq(journal_spill_error(execution_journal(x)), -EFBIG);
+	ck_assert_uint_le(journal_memory(execution_journal(x)), 8192 + 4096);
+	ck_assert(context_is_busy(f.context)); /* it waits for the reader */
+	for (int i = 0; i < 3000 && !c.ended; i++) {
+		c.appetite += 17;
+		viewer_resume(&c.viewer);
+		turn(&f, 2);
+	}
+	ck_assert(c.ended);
+	ck_assert_uint_eq(c.bytes, 300000);
+	ck_assert_int_eq(c.how, EXEC_OK);
+	ck_assert_ptr_nonnull(strstr(execution_outcome(x)->detail, "could not be written"));
+	execution_unref(x);
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(test_live_are_bounded)
 {
 	struct fixture f;
@@ -441,6 +507,8 @@ void add_execution_tests(Suite *s)
 	tcase_add_test(tc, test_abandon);
 	tcase_add_loop_test(tc, test_out_of_memory_notice, 0, 3);
 	tcase_add_test(tc, test_kept_are_bounded);
+	tcase_add_loop_test(tc, test_retention, 0, 3);
+	tcase_add_test(tc, test_disk_full);
 	tcase_add_test(tc, test_live_are_bounded);
 	tcase_add_test(tc, test_warmup);
 }

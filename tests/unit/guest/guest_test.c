@@ -164,7 +164,10 @@ static void boot(uint64_t timeout_ms)
 		.user = "user",
 		.workdir = "/w",
 		.env = env,
-		.kernels = kernels };
+		.kernels = kernels,
+		.history_s = 60,
+		.history_count = 7,
+		.history_bytes = 5000000000 };
 	guest_boot(guest, &b, timeout_ms, on_done, &agent);
 }
 
@@ -190,7 +193,8 @@ START_TEST(boot_waits_for_ready)
 	expect_success();
 	ck_assert_ptr_nonnull(strstr(buf_cstr(&agent.log),
 	    "POST /boot {\"templateId\":\"tid\",\"user\":\"user\",\"workdir\":\"/w\","
-	    "\"env\":{\"A\":\"b=c\",\"EMPTY\":\"\"},\"kernels\":[\"python\"]}\n"
+	    "\"env\":{\"A\":\"b=c\",\"EMPTY\":\"\"},\"kernels\":[\"python\"],"
+	    "\"history\":{\"seconds\":60,\"count\":7,\"bytes\":5000000000}}\n"
 	    "GET /ready?wait="));
 }
 END_TEST

@@ -50,7 +50,8 @@ static const char rich[] = "name: py\n"
 			   "resources: {cpus: 0.5, memory: 256MiB, disk: 1GiB, pids: 64}\n"
 			   "network: {internet: false}\n"
 			   "pool: {size: 3, max: 4}\n"
-			   "timeout: {default: 60, max: 600}\n";
+			   "timeout: {default: 60, max: 600}\n"
+			   "history: {seconds: 60, count: 7, size: 3MiB}\n";
 
 START_TEST(every_key)
 {
@@ -68,6 +69,10 @@ START_TEST(every_key)
 	ck_assert_uint_eq(t->pool_size, 3);
 	ck_assert_uint_eq(t->pool_max, 4);
 	ck_assert_uint_eq(t->timeout_max_s, 600);
+	ck_assert_uint_eq(t->history_s, 60);
+	ck_assert_uint_eq(t->history_count, 7);
+	ck_assert_uint_eq(t->history_bytes, 3u << 20);
+	ck_assert_uint_eq(u->history_s, 3600);
 	/* the id is the name's, the hash the content's */
 	ck_assert_uint_eq(strlen(t->id), 20);
 	ck_assert_str_eq(t->id, u->id);
