@@ -12,3 +12,7 @@ FUZZ_TARGETS += tests/fuzz/multipart_fuzz
 tests_fuzz_multipart_fuzz_SOURCES = tests/fuzz/multipart_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_multipart_fuzz_LDADD = libwire.a libbase.a
 tests_fuzz_multipart_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+FUZZ_TARGETS += tests/fuzz/fields_fuzz
+tests_fuzz_fields_fuzz_SOURCES = tests/fuzz/fields_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_fields_fuzz_LDADD = libwire.a libbase.a
+tests_fuzz_fields_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
