@@ -2,6 +2,9 @@ EXTRA_DIST += \
 	tests/e2e/browser/launch.mjs \
 	tests/e2e/browser/page.test.mjs \
 	tests/e2e/browser/ports.test.mjs \
+	tests/e2e/go/go.mod \
+	tests/e2e/go/go.sum \
+	tests/e2e/go/rpc_test.go \
 	tests/e2e/internet.py \
 	tests/e2e/js/code_interpreter.test.mjs \
 	tests/e2e/js/filesystem.test.mjs \

