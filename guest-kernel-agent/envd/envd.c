@@ -10,6 +10,7 @@
 #include "guest-kernel-agent/system/metrics.h"
 #include "guest-kernel-agent/system/reply.h"
 #include "guest-kernel-agent/system/request.h"
+#include "proto/descriptors.h"
 #include "rpc/call.h"
 #include "wire/http.h"
 
@@ -70,6 +71,7 @@ struct envd *envd_new(struct loop *l, const struct identity *id, struct metrics 
 	link_init(&e->routes);
 	e->router = rpc_router_new(l);
 	if (!e->router || rpc_health_add(e->router) < 0 ||
+	    rpc_reflection_add(e->router, proto_descriptors, sizeof(proto_descriptors)) < 0 ||
 	    envd_add_route(e, "GET", "/health", true, answer_health, e) < 0 ||
 	    envd_add_route(e, "GET", "/envs", false, answer_envs, e) < 0 ||
 	    envd_add_route(e, "GET", "/metrics", false, answer_metrics, e) < 0)

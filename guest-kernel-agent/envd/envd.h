@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Sandbox port 49983: health, envs and metrics here; processes and files add their services and
- * routes. The access token is checked before a route or method runs, CORS fields are added to every
- * answer.
+ * Sandbox port 49983: health, envs and metrics here, and gRPC's health and reflection; processes
+ * and files add their services and routes. The access token is checked before a route or method
+ * runs, CORS fields are added to every answer.
  */
 #include <stdbool.h>
 

@@ -263,12 +263,12 @@ class OtherUserTest(FilesystemCase):
 
 
 class Stream:
-    """WatchDir in Connect's streaming JSON."""
+    """A method that streams, WatchDir unless another is named, in Connect's JSON."""
 
-    def __init__(self, agent, request, headers):
+    def __init__(self, agent, request, headers, method="filesystem.Filesystem/WatchDir"):
         body = json.dumps(request).encode()
         self.connection, self.answer = agent.request(
-            "data", "POST", "/filesystem.Filesystem/WatchDir", struct.pack(">BI", 0, len(body)) + body,
+            "data", "POST", "/" + method, struct.pack(">BI", 0, len(body)) + body,
             {"sandglass-port": "49983", "X-Access-Token": TOKEN, "Content-Type": "application/connect+json",
              **headers})
 
@@ -278,6 +278,14 @@ class Stream:
 
     def close(self):
         self.connection.close()
+
+
+class ReflectionTest(FilesystemCase):
+    def test_services(self):
+        s = Stream(self.agent, {"listServices": ""}, {}, "grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        self.addCleanup(s.close)
+        names = [e["name"] for e in s.frame()[1]["listServicesResponse"]["service"]]
+        self.assertIn("filesystem.Filesystem", names)
 
 
 class WatchTest(FilesystemCase):
