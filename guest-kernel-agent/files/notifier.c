@@ -249,6 +249,11 @@ void notifier_release(struct notifier *n)
 		loop_defer_set(&n->more);
 }
 
+bool notifier_is_held(const struct notifier *n)
+{
+	return n->held > 0;
+}
+
 /* ---- directories ---- */
 
 static struct watched *find_or_make(struct notifier *n, int wd)

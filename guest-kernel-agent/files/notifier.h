@@ -57,6 +57,7 @@ int notifier_fd(const struct notifier *n);
 	    IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR)
 void notifier_hold(struct notifier *n);
 void notifier_release(struct notifier *n);
+bool notifier_is_held(const struct notifier *n);
 
 /* 0 or -ENOMEM. Only while held, with a wd that a thread got in this hold. */
 int notifier_attach(
