@@ -43,7 +43,9 @@
 
 #define CONTROL_FD 3
 #define DATA_FD 4
-#define OOM_SCORE "-900" /* others go first when memory runs out */
+/* Others go first when memory runs out: the first of these that we may have. */
+#define OOM_SCORE "-900"
+#define OOM_SCORE_UNPRIVILEGED "0"
 #define DESCRIPTORS 65536
 #define FILE_THREADS 8 /* calls on files that run at once */
 #define DRAIN_MS 3000  /* for requests that run when we are told to stop */
@@ -150,8 +152,10 @@ static int prepare_process(const struct options *o)
 		return -errno;
 	(void)umask(022);
 	raise_descriptor_limit();
-	/* Allowed only to privileged processes; without it all are equal. */
-	(void)fd_write_file(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, sizeof(OOM_SCORE) - 1);
+	if (fd_write_file(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, sizeof(OOM_SCORE) - 1) <
+	    0)
+		(void)fd_write_file(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE_UNPRIVILEGED,
+		    sizeof(OOM_SCORE_UNPRIVILEGED) - 1);
 	int r = fd_set_cloexec(o->control_fd, 1);
 	return r < 0 ? r : fd_set_cloexec(o->data_fd, 1);
 }

@@ -36,6 +36,8 @@
 #define PORT_MAX 32000
 #define PORT_TRIES 1000
 
+#define OOM_ADJ "300" /* goes before the agent */
+
 enum { PORT_SHELL, PORT_IOPUB, PORT_STDIN, PORT_CONTROL, PORT_HB, PORTS };
 
 static const char *const port_names[PORTS] = { "shell_port", "iopub_port", "stdin_port",
@@ -238,7 +240,7 @@ static int spawn_kernel(
 		.input = -1,
 		.output = write_end,
 		.error = write_end,
-		.oom_adj = "0",
+		.oom_adj = OOM_ADJ,
 		.status = -1 };
 	r = argv && envp && fd_set_nonblock(read_end) == 0
 		? spawn_check_program(&s, reterr)

@@ -25,7 +25,7 @@
 
 #define OOM_RECENT_MS 1000
 #define LIMIT_MAX_MS (30 * 24 * 3600 * 1000ull) /* no sandbox lives longer */
-#define OOM_ADJ "100"				/* goes before the agent and before kernels */
+#define OOM_ADJ "400"				/* goes before the agent and before kernels */
 
 /* ---- the end ---- */
 

@@ -6,7 +6,7 @@ import time
 
 import grpc
 import pytest
-from e2b import NotFoundException, TimeoutException
+from e2b import NotFoundException, SandboxException, TimeoutException
 from host import PROC, STATE, agent_pid, alive, first_id, inside, wait_until
 
 SANDBOXES = "sandglass.v1.SandboxService"
@@ -137,6 +137,24 @@ def test_memory_of_other_kernels_survives(new_sandbox):
     sandbox.run_code("kept = 5", context=other)
     assert "ran out of memory" in sandbox.run_code(BOMBS["slowly"]).error.value
     assert sandbox.run_code("kept", context=other).text == "5"
+
+
+def test_many_small_kernels_do_not_cost_the_sandbox(new_sandbox):
+    """None of them is much larger than the agent: still, one of them goes."""
+    sandbox = new_sandbox()
+    contexts = [sandbox.create_code_context() for _ in range(3)]
+    code = "import threading; hold = bytearray(b'x' * (20 << 20)); n = len(hold)"
+    deaths = 0
+    while not deaths:
+        assert len(contexts) < 30, "the sandbox has more memory than this test expects"
+        try:
+            contexts.append(sandbox.create_code_context())
+            deaths += sandbox.run_code(code, context=contexts[-1]).error is not None
+        except SandboxException as e:
+            assert "kernel" in str(e), e
+            deaths += 1
+        deaths += sum(sandbox.run_code("n", context=c).text is None for c in contexts[3:])
+    assert sandbox.run_code("1 + 1").text == "2"
 
 
 def test_files_in_memory_count(new_sandbox):
