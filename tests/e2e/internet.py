@@ -2,7 +2,7 @@
 """A public internet of our own: a network namespace that the host reaches over a veth.
 
 The addresses are of TEST-NET-2, which sandboxes may reach as they may reach any public address. A web server (port 8000)
-shows the files of a folder, a name server answers for *.sandglass.test. Addresses of private networks are there too, with the
+shows the files of a folder, a git server (git_server.py) keeps repositories beside it, a name server answers for *.sandglass.test. Addresses of private networks are there too, with the
 same web server: the host can reach them, sandboxes must not.
 
 The namespace lives as long as the process in it, and that dies with the one that made it, so an aborted run leaves
@@ -15,7 +15,10 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
+
+import git_server
 
 WEB_PORT = 8000
 DOMAIN = "sandglass.test"
@@ -69,7 +72,8 @@ class Internet:
         subprocess.run(["ip", "link", "delete", self.link], capture_output=True, check=False)
 
     def env(self):
-        return {"SANDGLASS_TEST_WEB": f"{self.address}:{WEB_PORT}", "SANDGLASS_TEST_WEB_FOLDER": str(self.folder),
+        return {"SANDGLASS_TEST_GIT": f"{self.address}:{git_server.PORT}",
+                "SANDGLASS_TEST_WEB": f"{self.address}:{WEB_PORT}", "SANDGLASS_TEST_WEB_FOLDER": str(self.folder),
                 "SANDGLASS_TEST_INTERNET": str(self.process.pid), "SANDGLASS_TEST_UPLINK": self.uplink,
                 "SANDGLASS_TEST_PRIVATE": " ".join(self.private)}
 
@@ -117,6 +121,8 @@ def main():
     ip("route", "add", "default", "via", uplink)
     web = http.server.ThreadingHTTPServer(("0.0.0.0", WEB_PORT), functools.partial(Files, directory=sys.argv[1]))
     threading.Thread(target=serve_names, args=(address,), daemon=True).start()
+    repositories = tempfile.mkdtemp(prefix="git-", dir=os.path.dirname(sys.argv[1]))
+    threading.Thread(target=git_server.serve, args=(repositories,), daemon=True).start()
     print("ready", flush=True)
     web.serve_forever()
 

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/e2e/go/go.mod \
 	tests/e2e/go/go.sum \
 	tests/e2e/go/rpc_test.go \
+	tests/e2e/git_server.py \
 	tests/e2e/internet.py \
 	tests/e2e/js/code_interpreter.test.mjs \
 	tests/e2e/js/filesystem.test.mjs \
@@ -27,8 +28,10 @@ EXTRA_DIST += \
 	tests/e2e/py/test_escape.py \
 	tests/e2e/py/test_file_transfer.py \
 	tests/e2e/py/test_filesystem.py \
+	tests/e2e/py/test_git.py \
 	tests/e2e/py/test_grpc.py \
 	tests/e2e/py/test_hostile.py \
+	tests/e2e/py/test_languages.py \
 	tests/e2e/py/test_limits.py \
 	tests/e2e/py/test_network.py \
 	tests/e2e/py/test_ports.py \
