@@ -87,9 +87,11 @@ static int check_connect(struct http_head *head, bool end)
 {
 	if (!str_eq(head->method, "CONNECT"))
 		return 0;
-	if (!http_fields_get(&head->fields, "upgrade"))
+	const char *protocol = http_fields_get(&head->fields, "upgrade");
+	if (!protocol)
 		return 501;
-	if (end || head->length >= 0 || str_ieq(http_fields_get(&head->fields, "upgrade"), "h2c"))
+	if (end || head->length >= 0 || !http_is_token(protocol, strlen(protocol)) ||
+	    str_ieq(protocol, "h2c"))
 		return 400;
 	head->upgrade = true;
 	return mem_set_str(&head->method, "GET");

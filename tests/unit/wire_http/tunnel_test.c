@@ -252,6 +252,7 @@ static const struct {
 } connects[] = {
 	{ "CONNECT", "websocket", NULL },
 	{ "CONNECT", "h2c", NULL },
+	{ "CONNECT", "a, b", NULL },
 	{ "CONNECT", "websocket", "5" },
 	{ "GET", "websocket", NULL },
 };
@@ -296,5 +297,5 @@ void tunnel_tests(Suite *s)
 	tcase_add_loop_test(tc, what_connect_cannot_say, 0, 2);
 	tcase_add_test(tc, bytes_behind_an_upgrade_are_no_request);
 	tcase_add_loop_test(tc, upgrade_is_ignored, 0, 4);
-	tcase_add_loop_test(tc, extended_connect, 0, 4);
+	tcase_add_loop_test(tc, extended_connect, 0, 5);
 }
