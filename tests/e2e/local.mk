@@ -13,7 +13,9 @@ EXTRA_DIST += \
 	tests/e2e/js/connect.test.mjs \
 	tests/e2e/js/file_transfer.test.mjs \
 	tests/e2e/js/grpc.test.mjs \
+	tests/e2e/js/git.test.mjs \
 	tests/e2e/js/helpers.mjs \
+	tests/e2e/js/languages.test.mjs \
 	tests/e2e/js/lifecycle.test.mjs \
 	tests/e2e/js/ports.test.mjs \
 	tests/e2e/js/rpc.mjs \
