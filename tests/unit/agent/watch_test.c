@@ -232,6 +232,57 @@ START_TEST(test_kernel_overflow)
 }
 END_TEST
 
+struct second {
+	struct fixture *f;
+	bool started;
+};
+
+/* The directory is watched by the second, and not yet known to the first. */
+static void on_second_started(const struct as_user_job *failed, void *arg)
+{
+	struct second *two = arg;
+	ck_assert_ptr_null(failed);
+	tmpdir_write(&two->f->dir, "d/f", "");
+	two->started = true;
+}
+
+static void on_second_more(void *arg)
+{
+}
+
+/* The file's event is in the queue when a scan finds it. */
+START_TEST(test_told_once)
+{
+	static const struct watch_ops second_ops = { .on_started = on_second_started,
+		.on_more = on_second_more };
+	struct fixture f;
+	struct second two = { .f = &f };
+	struct seen s = { 0 };
+	char own[USERS_NAME_MAX], path[128];
+	unsigned told = 0;
+	setup(&f);
+	begin(&f, true, 0);
+	make_dir(&f, "d");
+	struct watch_conf c = { .loop = f.loop,
+		.as_user = f.pool,
+		.notifier = f.notifier,
+		.user = user_name_of(geteuid(), own),
+		.workdir = "",
+		.path = tmpdir_at(&f.dir, "d", path) };
+	struct watch *w = watch_new(&c, &second_ops, &two);
+	ck_assert_int_eq(watch_start(w, NULL), 0);
+	take_until(&f, &s, "C d/f");
+	ck_assert(two.started);
+	make_dir(&f, "end");
+	take_until(&f, &s, "C end");
+	for (unsigned i = 0; i < s.n; i++)
+		told += str_eq(s.text[i], "C d/f");
+	ck_assert_uint_eq(told, 1);
+	watch_close(w);
+	teardown(&f);
+}
+END_TEST
+
 /* Closed while its scan runs, and while another one goes on. */
 START_TEST(test_close_early)
 {
@@ -385,6 +436,7 @@ void add_watch_tests(Suite *s)
 	TCase *tc = test_case(s, "watch", 30);
 	tcase_add_test(tc, test_full_queue);
 	tcase_add_test(tc, test_kernel_overflow);
+	tcase_add_test(tc, test_told_once);
 	tcase_add_test(tc, test_close_early);
 	tcase_add_test(tc, test_no_memory);
 	tcase_add_test(tc, test_expiry);
