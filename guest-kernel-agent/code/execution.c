@@ -349,7 +349,6 @@ static struct execution *execution_new(
 	struct journal_conf jc = { .memory = xs->conf.journal_memory,
 		.cap = xs->conf.journal_cap,
 		.keep = ask->keep,
-		.spill_dir = xs->conf.spill_dir,
 		.on_room = on_room,
 		.arg = x };
 	x->owner = xs;

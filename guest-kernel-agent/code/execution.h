@@ -45,7 +45,6 @@ struct executions_conf {
 	const struct notices *notices;
 	size_t journal_memory; /* 0 = JOURNAL_MEMORY */
 	uint64_t journal_cap;  /* 0 = JOURNAL_CAP */
-	const char *spill_dir; /* NULL as struct journal_conf says */
 };
 struct executions *executions_new(const struct executions_conf *c);
 /* The contexts are gone already: no execution will end any more. */
