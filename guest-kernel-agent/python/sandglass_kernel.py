@@ -41,7 +41,7 @@ def import_ipykernel():
     if absent:
         sys.modules["debugpy"] = None
     try:
-        from ipykernel import kernelapp
+        from ipykernel import debugger, kernelapp  # noqa: F401 - 7 imports the former, which tries debugpy, later
     finally:
         if absent:
             del sys.modules["debugpy"]

@@ -98,8 +98,9 @@ START_TEST(test_pandas)
 {
 	struct context *c = kernels_python();
 	struct record *r =
-	    record_run(c, "import pandas as pd\npd.DataFrame({'n': [1, 2], 's': ['a', None], "
-			  "'t': pd.to_datetime(['2024-01-02', '2024-01-03T04:05:06'])})");
+	    record_run(c, "import pandas as pd\npd.DataFrame({'n': [1, 2], 's': pd.Series(['a', "
+			  "None], dtype=object), "
+			  "'t': pd.to_datetime(['2024-01-02T00:00:00', '2024-01-03T04:05:06'])})");
 
 	ck_assert_int_eq(r->how, EXEC_OK);
 	expect_json(r, 0, "e2b/data",
