@@ -5,11 +5,13 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import {
   Http2SessionManager, compressionGzip, createConnectTransport, createGrpcTransport, createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { dataHeaders, keyHeaders, service, url } from "./rpc.mjs";
+import { dataHeaders, envdHeaders, keyHeaders, service, url } from "./rpc.mjs";
 
 const SANDBOXES = service("sandglass.v1.SandboxService");
 const CODE = service("sandglass.v1.CodeInterpreter");
 const HEALTH = service("grpc.health.v1.Health");
+const PROCESS = service("process.Process");
+const FILES = service("filesystem.Filesystem");
 const REFLECTION = service("grpc.reflection.v1.ServerReflection");
 
 const KINDS = {
@@ -170,6 +172,75 @@ for (const [name, [create, options]] of Object.entries(KINDS)) {
       assert.equal(error.code, Code.Unimplemented);
       const accepted = ["accept-encoding", "connect-accept-encoding", "grpc-accept-encoding"].map((n) => error.metadata.get(n));
       assert.deepEqual(accepted.filter((v) => v), ["identity"]);
+    });
+
+    test("a process: bytes in by a stream of the client, bytes and its end out", async () => {
+      const processes = createClient(PROCESS, transport);
+      const headers = envdHeaders(box);
+      const input = Buffer.concat([Buffer.from("ä\n\0"), Buffer.alloc(100_000, 0xff)]);
+      const output = [];
+      let ended;
+      const start = { process: { cmd: "cat", envs: { A: "ü" } }, tag: "cat", stdinChoice: { case: "stdin", value: true } };
+      for await (const { event: { event } } of processes.start(start, { headers })) {
+        if (event.case === "start") {
+          const process = { selector: { case: "pid", value: event.value.pid } };
+          const data = (value) => ({ event: { case: "data", value: { input: { input: { case: "stdin", value } } } } });
+          async function* pieces() {
+            yield { event: { case: "start", value: { process } } };
+            yield data(input.subarray(0, 5));
+            yield { event: { case: "keepalive", value: {} } };
+            yield data(input.subarray(5));
+          }
+          await processes.streamInput(pieces(), { headers });
+          const { processes: list } = await processes.list({}, { headers });
+          assert.deepEqual(list.map((p) => [p.pid, p.tag, p.config.envs.A]), [[event.value.pid, "cat", "ü"]]);
+          await processes.closeStdin({ process }, { headers });
+        } else if (event.case === "data") {
+          assert.equal(event.value.output.case, "stdout");
+          output.push(event.value.output.value);
+        } else if (event.case === "end") {
+          ended = event.value;
+        }
+      }
+      assert.ok(Buffer.concat(output).equals(input), `${Buffer.concat(output).length} bytes`);
+      assert.deepEqual([ended.exitCode, ended.exited, ended.status], [0, true, "exit status 0"]);
+    });
+
+    test("a process that is killed, and one that is not there", async () => {
+      const processes = createClient(PROCESS, transport);
+      const headers = envdHeaders(box);
+      const events = [];
+      for await (const { event: { event } } of processes.start({ process: { cmd: "sleep", args: ["60"] } }, { headers })) {
+        events.push(event);
+        const process = { selector: { case: "pid", value: event.value.pid } };
+        if (event.case === "start") await processes.sendSignal({ process, signal: 9 }, { headers });
+      }
+      const last = events.at(-1).value;
+      assert.deepEqual([last.exitCode, last.exited, last.status], [-1, false, "signal: killed"]);
+      const nobody = { process: { selector: { case: "tag", value: "nöbody" } } };
+      const error = await failure(processes.sendInput({ ...nobody, input: { input: { case: "stdin", value: new Uint8Array(1) } } }, { headers }));
+      assert.equal(error.code, Code.NotFound);
+      assert.match(error.rawMessage, /nöbody/);
+      async function* lost() {
+        yield { event: { case: "start", value: nobody } };
+      }
+      assert.equal((await failure(processes.streamInput(lost(), { headers }))).code, Code.NotFound);
+    });
+
+    test("files: times, 64-bit sizes, lists", async () => {
+      const files = createClient(FILES, transport);
+      const headers = envdHeaders(box);
+      const path = `/tmp/ordner-ü`;
+      const { entry: made } = await files.makeDir({ path }, { headers });
+      assert.equal(made.path, path);
+      assert.ok(Math.abs(Number(made.modifiedTime.seconds) - Date.now() / 1000) < 60);
+      assert.equal((await failure(files.makeDir({ path }, { headers }))).code, Code.AlreadyExists);
+      const { entries } = await files.listDir({ path: "/tmp", depth: 1 }, { headers });
+      const found = entries.find((e) => e.name === "ordner-ü");
+      assert.equal(typeof found.size, "bigint");
+      assert.equal(found.type, 2);
+      await files.remove({ path }, { headers });
+      assert.equal((await failure(files.stat({ path }, { headers }))).code, Code.NotFound);
     });
 
     test("health", async () => {
