@@ -46,8 +46,8 @@ class Http:
             n -= len(piece)
             yield piece
 
-    def request(self, method, path, body=b""):
-        self.sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{self.fixed}Content-Type: application/json\r\n"
+    def request(self, method, path, body=b"", kind="application/json"):
+        self.sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n{self.fixed}Content-Type: {kind}\r\n"
                           f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         self.status = int(self._line().split()[1])
         length, chunked = 0, False

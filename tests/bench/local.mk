@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	tests/bench/idle.py \
 	tests/bench/peer/app.py \
 	tests/bench/peer/jupyter_config.py \
+	tests/bench/processes.py \
 	tests/bench/run
 
 noinst_PROGRAMS += tests/bench/http_echo_server
