@@ -40,17 +40,20 @@ struct walk {
 	size_t directories;
 };
 
-static bool is_network(int fd)
+bool scan_is_network(uint32_t type)
 {
 	static const uint32_t types[] = { NFS_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB_SUPER_MAGIC,
 		SMB2_SUPER_MAGIC, FUSE_MAGIC, V9FS_MAGIC, CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC };
-	struct statfs fs;
-	if (fstatfs(fd, &fs) < 0)
-		return false;
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
-		if ((uint32_t)fs.f_type == types[i])
+		if (type == types[i])
 			return true;
 	return false;
+}
+
+static bool is_on_network(int fd)
+{
+	struct statfs fs;
+	return fstatfs(fd, &fs) == 0 && scan_is_network((uint32_t)fs.f_type);
 }
 
 static int no_memory(struct walk *w)
@@ -201,7 +204,7 @@ int scan_run(struct scan *s, struct err *reterr)
 	CLEAN_FD int fd = open_start(s, reterr);
 	if (fd < 0)
 		return TAKE_FD(fd);
-	if (s->refuse_network && is_network(fd))
+	if (s->refuse_network && is_on_network(fd))
 		return err_set(reterr, -EINVAL,
 		    "path '%s' is on a network file system, where changes may not be seen: set "
 		    "allow_network_mounts to watch it all the same",

@@ -49,3 +49,5 @@ struct scan {
  * also after a failure. */
 int scan_run(struct scan *s, struct err *reterr);
 void scan_fini(struct scan *s);
+/* Files of this statfs() type may change elsewhere, which inotify does not see. */
+bool scan_is_network(uint32_t type);

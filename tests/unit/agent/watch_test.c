@@ -16,6 +16,7 @@
 #include "guest-kernel-agent/files/as_user.h"
 #include "guest-kernel-agent/files/filesystem.h"
 #include "guest-kernel-agent/files/notifier.h"
+#include "guest-kernel-agent/files/scan.h"
 #include "guest-kernel-agent/files/watch.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "lib/loopback.h"
@@ -365,6 +366,19 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
+/* statfs(2) types, written as its manual has them. */
+START_TEST(test_network_types)
+{
+	static const uint32_t network[] = { 0x6969, 0xff534d42, 0xfe534d42, 0x517b, 0x65735546,
+		0x01021997 };
+	static const uint32_t local[] = { 0xef53, 0x01021994, 0x794c7630, 0x58465342, 0x9123683e };
+	for (size_t i = 0; i < sizeof(network) / sizeof(*network); i++)
+		ck_assert(scan_is_network(network[i]));
+	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
+		ck_assert(!scan_is_network(local[i]));
+}
+END_TEST
+
 /* ---- watchers that nobody asks ---- */
 
 static void on_request(struct http_stream *st, void *arg)
@@ -439,5 +453,6 @@ void add_watch_tests(Suite *s)
 	tcase_add_test(tc, test_told_once);
 	tcase_add_test(tc, test_close_early);
 	tcase_add_test(tc, test_no_memory);
+	tcase_add_test(tc, test_network_types);
 	tcase_add_test(tc, test_expiry);
 }
