@@ -411,9 +411,11 @@ class WatchTest(FilesystemCase):
     def test_keepalive_and_deadline(self):
         s = self.stream(headers={"Keepalive-Ping-Interval": "1", "Connect-Timeout-Ms": "2500"})
         self.assertEqual(s.frame(), (0, {"keepalive": {}}))
-        self.assertEqual(s.frame(), (0, {"keepalive": {}}))
-        flags, end = s.frame()
-        self.assertEqual((flags, end["error"]["code"]), (2, "deadline_exceeded"))
+        flags, m = s.frame()
+        while flags == 0:
+            self.assertEqual(m, {"keepalive": {}})
+            flags, m = s.frame()
+        self.assertEqual((flags, m["error"]["code"]), (2, "deadline_exceeded"))
 
     def test_refusals(self):
         self.write("file")

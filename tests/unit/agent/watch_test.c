@@ -416,7 +416,7 @@ START_TEST(test_expiry)
 	CLEAN_JSON json_t *boot = json_pack("{s:s}", "user", user_name_of(geteuid(), own));
 	ck_assert_int_eq(identity_boot(id, boot, NULL), 0);
 	struct filesystem_conf c = {
-		.loop = f.loop, .identity = id, .as_user = f.pool, .watcher_idle_ms = 300
+		.loop = f.loop, .identity = id, .as_user = f.pool, .watcher_idle_ms = 1000
 	};
 	struct filesystem *fs = filesystem_new(&c);
 	struct rpc_router *router = rpc_router_new(f.loop);
@@ -425,10 +425,10 @@ START_TEST(test_expiry)
 	(void)snprintf(body, sizeof(body), "{\"path\":\"%s\"}", f.dir.path);
 	ck_assert_int_eq(call(&f, &lb, "/filesystem.Filesystem/CreateWatcher", body, text), 200);
 	(void)snprintf(body, sizeof(body), "%s", text); /* {"watcherId":...} is a request, too */
-	for (uint64_t end = clock_mono_ms() + 600; clock_mono_ms() < end;)
+	for (uint64_t end = clock_mono_ms() + 1500; clock_mono_ms() < end;)
 		ck_assert_int_eq(
 		    call(&f, &lb, "/filesystem.Filesystem/GetWatcherEvents", body, text), 200);
-	for (uint64_t end = clock_mono_ms() + 600; clock_mono_ms() < end;)
+	for (uint64_t end = clock_mono_ms() + 1500; clock_mono_ms() < end;)
 		turn(&f);
 	ck_assert_int_eq(call(&f, &lb, "/filesystem.Filesystem/GetWatcherEvents", body, text), 404);
 	/* One more is there at the end. */
