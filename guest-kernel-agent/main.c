@@ -253,12 +253,14 @@ static int make_file_parts(struct agent *a)
 	return r < 0 ? r : rpc_router_add(envd_router(a->envd), filesystem_service(a->filesystem));
 }
 
-static int make_process_parts(struct agent *a)
+static struct processes *make_processes(struct agent *a)
 {
 	struct processes_conf pc = { .loop = a->loop, .notices = &a->notices };
-	a->processes = processes_new(&pc);
-	if (!a->processes)
-		return -ENOMEM;
+	return processes_new(&pc);
+}
+
+static int make_process_parts(struct agent *a)
+{
 	a->process_service =
 	    process_service_new(a->loop, a->identity, a->processes, envd_router(a->envd));
 	return a->process_service ? 0 : -ENOMEM;
@@ -282,12 +284,14 @@ static int make_parts(struct agent *a, const struct options *o)
 	a->reaper = a->loop ? reaper_new(a->loop) : NULL;
 	a->identity = identity_new();
 	a->metrics = metrics_new();
-	if (!a->reaper || !a->identity || !a->metrics || make_code_parts(a) < 0)
+	a->processes = a->loop ? make_processes(a) : NULL;
+	if (!a->reaper || !a->identity || !a->metrics || !a->processes || make_code_parts(a) < 0)
 		return -ENOMEM;
 	struct control_conf cc = { .loop = a->loop,
 		.identity = a->identity,
 		.contexts = a->contexts,
 		.executions = a->executions,
+		.processes = a->processes,
 		.metrics = a->metrics,
 		.notices = &a->notices,
 		.mark_dir = a->dirs.marks,

@@ -41,12 +41,15 @@ struct processes_conf {
 	const struct notices *notices;
 	uint64_t kept_ms;      /* 0 = PROCESSES_KEPT_MS; UINT64_MAX = as long as the sandbox */
 	size_t kept;	       /* 0 = PROCESSES_KEPT */
+	uint64_t kept_bytes;   /* 0 = PROCESSES_KEPT_BYTES */
 	size_t journal_memory; /* 0 = JOURNAL_MEMORY */
 	uint64_t journal_cap;  /* 0 = JOURNAL_CAP */
 };
 struct processes *processes_new(const struct processes_conf *c);
 /* Kills those that run. Nobody follows any more. */
 struct processes *processes_free(struct processes *ps);
+/* How long those that ended are kept, and with how much output; their number stays bounded. */
+void processes_set_retention(struct processes *ps, uint64_t ms, uint64_t bytes);
 
 /* What the client asked for, for a listing. Everything is owned, texts are never NULL. */
 struct process_command {

@@ -38,7 +38,7 @@ static void forget_surplus(struct processes *ps)
 	}
 	for (struct link *k; (k = list_first(&ps->kept));) {
 		struct process *p = process_of(k);
-		if (ps->n_kept <= ps->conf.kept && bytes <= PROCESSES_KEPT_BYTES &&
+		if (ps->n_kept <= ps->conf.kept && bytes <= ps->conf.kept_bytes &&
 		    memory <= PROCESSES_KEPT_MEMORY && now - p->ended_ms < ps->conf.kept_ms)
 			break;
 		bytes -= journal_bytes(p->journal);
@@ -53,6 +53,14 @@ static void forget_surplus(struct processes *ps)
 static void on_sweep(struct loop_timer *t, void *arg)
 {
 	forget_surplus(arg);
+}
+
+void processes_set_retention(struct processes *ps, uint64_t ms, uint64_t bytes)
+{
+	ps->conf.kept_ms = ms;
+	ps->conf.kept_bytes = bytes;
+	loop_timer_cancel(&ps->sweep);
+	forget_surplus(ps);
 }
 
 void processes_keep(struct processes *ps, struct process *p)
@@ -86,6 +94,7 @@ struct processes *processes_new(const struct processes_conf *c)
 	ps->conf = *c;
 	ps->conf.kept_ms = c->kept_ms ? c->kept_ms : PROCESSES_KEPT_MS;
 	ps->conf.kept = c->kept ? c->kept : PROCESSES_KEPT;
+	ps->conf.kept_bytes = c->kept_bytes ? c->kept_bytes : PROCESSES_KEPT_BYTES;
 	ps->next_mark = first_mark();
 	link_init(&ps->live);
 	link_init(&ps->kept);

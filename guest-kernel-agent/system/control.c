@@ -14,6 +14,7 @@
 #include "guest-kernel-agent/code/execution.h"
 #include "guest-kernel-agent/code/warmup.h"
 #include "guest-kernel-agent/jupyter/context.h"
+#include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/python/install.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/marks.h"
@@ -121,6 +122,7 @@ static int set_history(struct control *c, const json_t *o, struct err *reterr)
 	keep.count = (uint64_t)n;
 	keep.bytes = (uint64_t)b;
 	executions_set_retention(c->conf.executions, &keep);
+	processes_set_retention(c->conf.processes, keep.ms, keep.bytes);
 	return 0;
 }
 

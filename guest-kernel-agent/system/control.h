@@ -19,6 +19,7 @@ struct executions;
 struct http_stream;
 struct identity;
 struct loop;
+struct processes;
 struct metrics;
 
 struct control_conf {
@@ -26,6 +27,7 @@ struct control_conf {
 	struct identity *identity;
 	struct contexts *contexts;
 	struct executions *executions;
+	struct processes *processes;
 	struct metrics *metrics;
 	struct notices *notices;
 	const char *mark_dir;	/* where the marker files go */

@@ -182,8 +182,8 @@ static _Noreturn void child_run(const struct spawn *s, pid_t parent)
 		_exit(SPAWN_EXIT_NOT_FOUND);
 	if (s->terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
 		child_fail(s, SPAWN_SETUP, "cannot use", "the terminal");
-	if (s->mark && !tree_mark_self(s->mark))
-		child_fail(s, SPAWN_SETUP, "cannot mark", "the process");
+	if (s->mark) /* refused only to an agent that is not root and has a mark itself */
+		(void)tree_mark_self(s->mark);
 	if (!child_become(s->user))
 		child_fail(s, SPAWN_USER, "cannot become user", s->user->name);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() != parent)

@@ -16,7 +16,8 @@
  * {size: 2, max: 20}       idle sandboxes kept ready; most that may exist while refilling timeout:
  * {default: 300, max: 86400}   seconds
  *   history: {seconds: 3600, count: 64, size: 512MiB}   how long, how many of and with how much
- *                                 output the executions that have ended are kept to be read
+ *                                 output the executions and processes that have ended are
+ *                                 kept to be read; the number is that of executions
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -212,6 +212,8 @@ START_TEST(test_retention)
 	for (int i = 1; i < 4; i++)
 		ck_assert_ptr_null(processes_find_id(f.processes, ids[i]));
 	ck_assert_ptr_eq(processes_find_pid(f.processes, (uint32_t)process_pid(p)), p);
+	processes_set_retention(f.processes, HOUR_MS, 1);
+	ck_assert_ptr_null(processes_find_pid(f.processes, (uint32_t)process_pid(p)));
 	process_unref(p);
 	teardown(&f);
 }
