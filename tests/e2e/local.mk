@@ -37,6 +37,7 @@ EXTRA_DIST += \
 	tests/e2e/py/test_limits.py \
 	tests/e2e/py/test_network.py \
 	tests/e2e/py/test_ports.py \
+	tests/e2e/py/test_process_grpc.py \
 	tests/e2e/py/test_recovery.py \
 	tests/e2e/py/test_streams.py \
 	tests/e2e/py/test_rpc_by_hand.py \
