@@ -144,7 +144,7 @@ class StartTest(ProcessCase):
         self.assertIn(f"USER={ME.pw_name}", lines)
         self.assertIn(f"LOGNAME={ME.pw_name}", lines)
         self.assertIn("E2B_SANDBOX=true", lines)
-        self.assertEqual(lines[-3:], [str(ME.pw_uid), "blue-mine-ü 1", "100"])
+        self.assertEqual(lines[-3:], [str(ME.pw_uid), "blue-mine-ü 1", "400"])
 
     def test_clean_child(self):
         # No descriptor but the first three, a session of its own, no signal blocked or ignored.
@@ -234,7 +234,7 @@ class InputTest(ProcessCase):
             kind: base64.b64encode(data).decode()}}, code)
 
     def test_send_and_close(self):
-        stream = self.start("cat")
+        stream = self.shell("cat; sleep 0.5")
         pid = stream.next()["start"]["pid"]
         self.send(pid, b"one\n")
         self.assertEqual(output([stream.next()]), b"one\n")

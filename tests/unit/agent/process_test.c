@@ -21,7 +21,11 @@
 #include "loop/loop.h"
 #include "unit/agent/agent_tests.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define IN_A_ROW 2000 /* what the sanitizer maps makes each fork slow */
+#else
 #define IN_A_ROW 10000
+#endif
 #define HOUR_MS (3600 * 1000ull)
 
 struct fixture {
