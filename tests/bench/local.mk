@@ -1,8 +1,10 @@
 # tests/bench
 EXTRA_DIST += \
 	tests/bench/clients.py \
+	tests/bench/files.py \
 	tests/bench/idle.py \
 	tests/bench/peer/app.py \
+	tests/bench/peer/files.go tests/bench/peer/files.py \
 	tests/bench/peer/jupyter_config.py \
 	tests/bench/processes.py \
 	tests/bench/run
