@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """P12: files up and down, against a plain socket (socat) and against envd-like servers without any isolation."""
+import json
 import os
 import pathlib
 import shutil
@@ -139,6 +140,35 @@ class Socat:
         return got
 
 
+class Inside:
+    """The limit of the sandbox's own disk and memory: a program in it writes and reads the same file, no network."""
+
+    def __init__(self, new_executor):
+        self.new_executor = new_executor
+
+    def run(self, code):
+        http = self.new_executor().http  # the one before may have idled too long meanwhile
+        answer = http.whole("POST", "/execute", json.dumps({"code": code}).encode())
+        http.close()
+        if b'"error"' in answer or b"end_of_execution" not in answer:
+            raise RuntimeError(answer[:500])
+
+    def upload(self, source):
+        self.run(f"""
+import os
+block = os.urandom(1000000)
+with open('/home/user/inside.new', 'wb', 0) as f:
+    for _ in range({GB} // 1000000): f.write(block)
+os.rename('/home/user/inside.new', '/home/user/inside.bin')""")
+
+    def download(self):
+        self.run("""
+space = bytearray(262144)
+with open('/home/user/inside.bin', 'rb', 0) as f:
+    while f.readinto(space): pass""")
+        return GB
+
+
 def peers(world, free_port, wait_port):
     """Reference servers, on the machine's own disk."""
     here = pathlib.Path(__file__).resolve().parent
@@ -168,6 +198,8 @@ def p12(world, report, rounds, free_port, wait_port):
     made = world.create()
     contenders = {"sandglass": HttpFiles(world.port, "/home/user/bench.bin", {
         "E2b-Sandbox-Id": made["sandboxID"], "E2b-Sandbox-Port": "49983", "X-Access-Token": made["envdAccessToken"]})}
+    other = world.create()
+    contenders["inside"] = Inside(lambda: world.executor(other))
     contenders |= peers(world, free_port, wait_port)
     up, down, grown = ({name: [] for name in contenders} for _ in range(3))
     for _ in range(max(3, rounds // 5)):
@@ -183,6 +215,7 @@ def p12(world, report, rounds, free_port, wait_port):
                 down[name].append(GB / 1e6 / (time.perf_counter() - begun))
             grown[name].append(peak.grown() / 1e6)
     world.kill(made)
+    world.kill(other)
     report.add("P12", "upload of 1 GB", "MB/s", up, better="higher", targets=(("socat", 0.7),))
     report.add("P12", "download of 1 GB", "MB/s", down, better="higher", targets=(("socat", 0.7),))
     report.absolute(statistics.median(grown["sandglass"]), 8, "memory of daemon and agents beyond before, MB")
