@@ -271,7 +271,7 @@ int staged_file_open(struct staged_file *s, const char *path, struct err *reterr
 int staged_file_expect(const struct staged_file *s, uint64_t n, struct err *reterr)
 {
 	struct statvfs v;
-	if (fstatvfs(s->fd, &v) < 0 || v.f_blocks == 0)
+	if (fstatvfs(s->fd, &v) < 0 || v.f_blocks == 0 || v.f_frsize == 0)
 		return 0; /* a file system without a size */
 	return n / v.f_frsize >= v.f_bavail && n > 0 ? file_error(reterr, -ENOSPC, s->path) : 0;
 }
