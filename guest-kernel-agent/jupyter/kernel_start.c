@@ -181,8 +181,8 @@ static void merge(json_t *into, const json_t *from)
 /* Lowest first: what every process of the user has, the kernelspec's, the sandbox's. */
 static json_t *environment(const struct kernel_config *config)
 {
-	CLEAN_JSON json_t *more = json_pack("{s:s, s:s, s:s, s:s}", "LANG", "C.UTF-8",
-	    "PYTHONUNBUFFERED", "1", "TERM", "dumb", "SHELL", config->user->shell);
+	CLEAN_JSON json_t *more = json_pack("{s:s, s:s, s:s}", "PYTHONUNBUFFERED", "1", "TERM",
+	    "dumb", "SHELL", config->user->shell);
 	json_t *env = more ? environ_of_user(config->user) : NULL;
 
 	if (env)

@@ -9,8 +9,8 @@
 json_t *environ_of_user(const struct user *u)
 {
 	const char *path = getenv("PATH");
-	return json_pack("{s:s, s:s, s:s, s:s}", "PATH", path ? path : ENVIRON_PATH, "HOME",
-	    u->home, "USER", u->name, "LOGNAME", u->name);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "PATH", path ? path : ENVIRON_PATH, "HOME",
+	    u->home, "USER", u->name, "LOGNAME", u->name, "LANG", "C.UTF-8");
 }
 
 char **environ_list(const json_t *env)

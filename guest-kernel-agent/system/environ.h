@@ -8,7 +8,7 @@ struct user;
 
 #define ENVIRON_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* What every process of the user has: PATH, HOME, USER, LOGNAME. NULL on -ENOMEM. */
+/* What every process of the user has: PATH, HOME, USER, LOGNAME, LANG. NULL on -ENOMEM. */
 json_t *environ_of_user(const struct user *u);
 /* "K=V" and NULL at the end, to be freed with environ_free(); NULL on -ENOMEM. */
 char **environ_list(const json_t *env);

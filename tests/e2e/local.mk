@@ -41,6 +41,7 @@ EXTRA_DIST += \
 	tests/e2e/py/test_recovery.py \
 	tests/e2e/py/test_streams.py \
 	tests/e2e/py/test_rpc_by_hand.py \
+	tests/e2e/py/test_tools.py \
 	tests/e2e/requirements.txt \
 	tests/e2e/run
 check-e2e: all

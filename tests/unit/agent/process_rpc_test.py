@@ -143,6 +143,7 @@ class StartTest(ProcessCase):
         self.assertIn(f"HOME={ME.pw_dir}", lines)
         self.assertIn(f"USER={ME.pw_name}", lines)
         self.assertIn(f"LOGNAME={ME.pw_name}", lines)
+        self.assertIn("LANG=C.UTF-8", lines)
         self.assertIn("E2B_SANDBOX=true", lines)
         self.assertEqual(lines[-3:], [str(ME.pw_uid), "blue-mine-ü 1", "400"])
 
