@@ -117,6 +117,7 @@ static void on_end(int err, void *arg)
 	struct client *c = arg;
 	c->ended = true;
 	c->err = err;
+	viewer_fini(&c->viewer);
 }
 
 static const struct viewer_ops ops = {
