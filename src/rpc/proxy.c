@@ -122,6 +122,8 @@ void proxy_abort(struct proxy *p)
 {
 	if (p->down && p->head_passed && p->up)
 		break_down(p); /* the end of up finishes */
+	else if (p->down && p->on_fail && p->up)
+		fail(p, -ECONNABORTED); /* so it does here */
 	else if (p->down)
 		http_stream_reset(p->down, HTTP_RESET_INTERNAL);
 	if (p->up)

@@ -15,10 +15,10 @@ struct proxy_conf {
 	struct http_client *upstream;
 	/* Head to send upstream; NULL = the request's own without hop-by-hop fields. */
 	const struct http_head *head;
-	/* Upstream failed before its head came: answer on st yourself (it has no handler then).
-	 * Default: 502 text. */
+	/* Upstream failed before its head came, or proxy_abort(): answer on st yourself (it has no
+	 * handler then). Default: 502 text. */
 	void (*on_fail)(struct http_stream *st, int err, void *arg);
-	/* Upstream failed later, or proxy_abort(): end st as its protocol knows to, or reset it (it
+	/* The same after the head: end st as its protocol knows to, or reset it (it
 	 * has no handler then). Default: reset. */
 	void (*on_break)(struct http_stream *st, void *arg);
 	/* The exchange is over (optional). */
@@ -32,6 +32,6 @@ int proxy_request_head(struct http_head *dst, const struct http_head *src);
 
 /* Takes over st's handler. 0 or -errno (then st is untouched). */
 int proxy_start(struct http_stream *st, const struct proxy_conf *c, struct proxy **ret_optional);
-/* Break it now: on_break, or a reset, and a reset upstream (connection reset on HTTP/1.1). on_done
- * follows. */
+/* Break it now: on_fail, on_break, or a reset, and a reset upstream (connection reset on HTTP/1.1).
+ * on_done follows. */
 void proxy_abort(struct proxy *p);

@@ -246,7 +246,7 @@ static void on_fail(struct http_stream *st, int err, void *arg)
 	if (v.state == SANDBOX_RUNNING)
 		gateway_answer(st, &x->route, GATEWAY_UNREACHABLE, 0);
 	else
-		http_stream_reset(st, HTTP_RESET_CANCEL);
+		gateway_answer_ended(st);
 }
 
 static void on_break(struct http_stream *st, void *arg)

@@ -127,6 +127,17 @@ void gateway_answer_malformed(struct http_stream *st, const char *text)
 		reply_send(st, 400, NULL, "text/plain; charset=utf-8", text, strlen(text));
 }
 
+#define ENDED_TEXT "The sandbox ended before its answer did"
+
+void gateway_answer_ended(struct http_stream *st)
+{
+	const char *grpc = grpc_type(http_stream_peer_head(st));
+	if (grpc)
+		answer_grpc(st, grpc, RPC_UNAVAILABLE, ENDED_TEXT);
+	else
+		http_stream_reset(st, HTTP_RESET_CANCEL);
+}
+
 /* gRPC-Web has its trailers in the body, where a message may have been cut in two. */
 static bool has_trailers(const struct http_head *request)
 {
@@ -138,10 +149,9 @@ static bool has_trailers(const struct http_head *request)
 void gateway_break(struct http_stream *st)
 {
 	struct http_fields f = { 0 };
-	int r =
-	    has_trailers(http_stream_peer_head(st))
-		? add_grpc_status(&f, RPC_UNAVAILABLE, "The sandbox ended before its answer did")
-		: -ENOTSUP;
+	int r = has_trailers(http_stream_peer_head(st))
+		    ? add_grpc_status(&f, RPC_UNAVAILABLE, ENDED_TEXT)
+		    : -ENOTSUP;
 	if (r == 0)
 		r = http_stream_end(st, &f);
 	http_fields_fini(&f);

@@ -19,6 +19,8 @@ enum gateway_problem {
 };
 void gateway_answer(
     struct http_stream *st, const struct route *route, enum gateway_problem what, unsigned number);
+/* The sandbox went before its answer began: a gRPC call ends with a status, others with a reset. */
+void gateway_answer_ended(struct http_stream *st);
 /* The sandbox went amid its answer: a gRPC call ends with a status, others with a reset. */
 void gateway_break(struct http_stream *st);
 /* A request whose host or routing headers make no sense: 400 and the text. */

@@ -216,6 +216,19 @@ def test_the_sandbox_goes_at_each_step(new_sandbox, client, step, victim):
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("victim", ["agent", "sandbox"])
+def test_the_sandbox_goes_before_an_answer_begins(new_sandbox, client, victim):
+    sandbox = new_sandbox()
+    agent = agent_pid(sandbox)
+    execute = client.method(f"{CODE}/Execute")
+    os.kill(agent, signal.SIGSTOP)
+    call = execute(data(sandbox), code="1")
+    threading.Timer(2, *((os.kill, (agent, signal.SIGKILL)) if victim == "agent" else (sandbox.kill,))).start()
+    with pytest.raises(grpc.RpcError, match="The sandbox ") as e:
+        list(call)
+    assert e.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
 def test_the_server_is_killed_while_it_streams(new_sandbox, client):
     sandbox = new_sandbox()
     code = "import time\nfor i in range(60):\n    print(i, flush=True)\n    time.sleep(.1)"
