@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "image/template.h"
-#include "service/gateway.h"
+#include "service/mask_host.h"
 #include "service/params.h"
 #include "wire/http.h"
 
@@ -113,7 +113,7 @@ static int read_mask_host(const json_t *net, struct params *ret, struct err *ret
 	int r = json_get_str(net, "maskRequestHost", PARAMS_MAX_HOST, &host, reterr);
 	if (r < 0 || !*host)
 		return r;
-	if (gateway_mask_host(&example, host, 65535) < 0)
+	if (mask_host_expand(&example, host, 65535) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	const char *text = buf_cstr(&example);
 	if (!text || !http_is_authority(text))

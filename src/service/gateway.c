@@ -15,6 +15,7 @@
 #include "service/auth.h"
 #include "service/cors.h"
 #include "service/gateway_answer.h"
+#include "service/mask_host.h"
 #include "wire/http.h"
 
 struct gateway {
@@ -194,24 +195,11 @@ static void drop_secrets(struct http_fields *f)
 	}
 }
 
-int gateway_mask_host(struct buf *dst, const char *mask, unsigned port)
-{
-	static const char variable[] = "${PORT}";
-	for (const char *p; (p = strstr(mask, variable)); mask = p + strlen(variable)) {
-		int r = buf_append(dst, mask, (size_t)(p - mask));
-		if (r == 0)
-			r = buf_printf(dst, "%u", port);
-		if (r < 0)
-			return r;
-	}
-	return buf_append_str(dst, mask);
-}
-
 /* The program in the sandbox is told another host than the client asked for. */
-static int mask_host(struct http_head *head, const char *mask, unsigned port)
+static int set_masked_host(struct http_head *head, const char *mask, unsigned port)
 {
 	CLEAN_BUF struct buf host = BUF_INIT;
-	int r = gateway_mask_host(&host, mask, port);
+	int r = mask_host_expand(&host, mask, port);
 	const char *text = r == 0 ? buf_cstr(&host) : NULL;
 	if (!text)
 		return -ENOMEM;
@@ -225,7 +213,7 @@ static int make_head(
 {
 	int r = proxy_request_head(dst, src);
 	if (r == 0 && mask && !route_is_agent_port(port))
-		r = mask_host(dst, mask, port);
+		r = set_masked_host(dst, mask, port);
 	if (r < 0)
 		return r;
 	drop_secrets(&dst->fields);

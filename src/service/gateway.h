@@ -13,7 +13,6 @@
 
 #include "service/route.h"
 
-struct buf;
 struct gateway;
 struct http_stream;
 struct sandboxes;
@@ -30,7 +29,5 @@ struct gateway *gateway_new(const struct gateway_conf *c); /* NULL on -ENOMEM */
 struct gateway *gateway_free(struct gateway *g);
 /* True when the request was for a sandbox, or meant to be: st is taken over then. */
 bool gateway_handle(struct gateway *g, struct http_stream *st);
-/* Append the host of a sandbox's mask_host for a port. 0 or -ENOMEM. */
-int gateway_mask_host(struct buf *dst, const char *mask, unsigned port);
 /* Requests in progress. */
 size_t gateway_count(const struct gateway *g);
