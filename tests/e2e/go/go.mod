@@ -1,6 +1,6 @@
 module sandglass-e2e
 
-go 1.19
+go 1.21
 
 require (
 	connectrpc.com/connect v1.18.1
