@@ -157,6 +157,7 @@ START_TEST(abort_before_the_head)
 	ck_assert_uint_eq(w.failed, 1); /* who set on_fail has answered */
 	ck_assert_int_eq(x.close_err, 0);
 	ck_assert_int_lt(w.last_close, 0);
+	exchange_fini(&x);
 	world_stop();
 }
 END_TEST
