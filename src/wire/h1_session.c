@@ -29,9 +29,9 @@
 #include "wire/h1.h"
 #include "wire/http_private.h"
 
-#define DISCARD_MAX (256 * 1024)
-#define BLANK_LINES_MAX 4   /* before a request */
-#define INFORMATIONAL_MAX 8 /* 1xx heads before a response */
+#define DISCARD_MAX (8 * 1024 * 1024) /* more than a message of an RPC that is too long */
+#define BLANK_LINES_MAX 4	      /* before a request */
+#define INFORMATIONAL_MAX 8	      /* 1xx heads before a response */
 
 enum h1_phase {
 	H1_PHASE_HEAD,
@@ -493,13 +493,22 @@ static enum h1_framing response_framing(const struct h1_session *h, const struct
 	return h->old ? H1_FRAMING_UNTIL_CLOSE : H1_FRAMING_CHUNKED;
 }
 
+/* The rest of a request that is answered early is read. When it is known to be too long for that,
+ * the client must hear of it: once the rest is in its own buffers, it takes the connection for
+ * free. */
+static bool will_be_read(const struct h1_session *h, const struct http_stream *st)
+{
+	return !h->base.server || st->recv == HTTP_RECV_STATE_DONE ||
+	       h->body.framing != H1_FRAMING_LENGTH || h->body.left <= DISCARD_MAX;
+}
+
 /* Whether the connection can go on after this response. */
 static bool survives(const struct h1_session *h, const struct http_stream *st,
     const struct http_head *head, enum h1_framing framing)
 {
 	const char *wish = http_fields_get(&head->fields, "connection");
 	return h->reuse && !h->draining && framing != H1_FRAMING_UNTIL_CLOSE && !st->expects &&
-	       !http_list_has(wish, "close");
+	       will_be_read(h, st) && !http_list_has(wish, "close");
 }
 
 static bool h1_output_ended(const struct http_session *s)
