@@ -12,12 +12,10 @@
  * stream, because the SDKs take a clean end for a complete answer. While PREPARING, the context's
  * callback keeps the request alive after the client left (st is NULL then).
  *
- * Request headers that stock SDKs can be told to send ask for more (contrib/docs/STREAMS.md):
- *
- *   Sandglass-Execution-Id: ID   the cell outlives the connection, and a request with the same ID
- * does not run it again but replays what the first would have got Sandglass-From-Seq: N replay
- * only, from event N on ("seq" of the lines) Sandglass-Max-Bytes: N       cap stdout and stderr, as
- * max_bytes of the native API
+ * Request headers ask for more (contrib/docs/STREAMS.md): with Sandglass-Execution-Id the cell
+ * outlives the connection, and a request with the same id does not run it again but replays what
+ * the first would have got. With Sandglass-From-Seq it only replays, from that event on ("seq" of
+ * the lines). Sandglass-Max-Bytes caps stdout and stderr, as max_bytes of the native API does.
  */
 #include "guest-kernel-agent/code/execute_http.h"
 

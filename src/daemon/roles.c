@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor. It waits for signals with sigwaitinfo() and for its worker's one message with
- * poll(); everything it does is driven by the end of a child, a signal to pass on, READY, or the
- * time to start children again. It never gives up on children that served once: as long as it
- * lives, somebody will end the sandboxes that are due.
+ * The supervisor. It waits with poll() for signals and for its worker's one message; everything it
+ * does is driven by the end of a child, a signal to pass on, READY, or the time to start children
+ * again. It never gives up on children that served once: as long as it lives, somebody will end the
+ * sandboxes that are due.
  *
  * Order at start: directories, listening sockets, launcher, worker. At the end: the worker first
  * (it ends its sandboxes if it shall), then the launcher by closing its socket.
