@@ -415,13 +415,15 @@ static int commit_in_place(struct staged_file *s, const json_t *metadata)
 	return r == 0 ? put_metadata(to, metadata) : r;
 }
 
-/* Watchers of the directory wait for a write under the target's name. */
+/* Watchers of the directory wait for a write under the target's name. Reserving a byte that is
+ * there is one, and takes nothing from who appends to the file already, as setting its size would.
+ */
 static void tell_watchers(const struct staged_file *s)
 {
 	struct stat st;
 	CLEAN_FD int fd = openat(s->dir, s->name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		(void)ftruncate(fd, st.st_size);
+		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1);
 }
 
 static int commit_named(struct staged_file *s, const json_t *metadata)
