@@ -100,15 +100,14 @@ static bool find_user(struct call *c, const struct identity *id, struct user *re
 	CLEAN_FREE char *name = NULL;
 	struct err err = ERR_INIT;
 	int r = user_name_of_call(c, id, &name, &err);
-	if (r == -EINVAL)
-		call_finish(c, RPC_UNAUTHENTICATED, "%s", err_text(&err));
-	if (r == 0) {
+	if (r == 0)
 		r = user_lookup(name, ret, &err);
-		if (r == -ENOENT)
-			call_finish(c, RPC_UNAUTHENTICATED, "invalid username: '%s'", name);
-	}
-	if (r == -ENOMEM)
+	if (r == -ENOENT)
+		call_finish(c, RPC_UNAUTHENTICATED, "invalid username: '%s'", name);
+	else if (r == -ENOMEM)
 		reply_no_memory(c);
+	else if (r < 0)
+		call_finish(c, RPC_UNAUTHENTICATED, "%s", err_text(&err));
 	return r == 0;
 }
 
