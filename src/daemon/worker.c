@@ -90,7 +90,7 @@ static int isolation_rank(const char *isolation)
 static bool is_wanted(const struct config *c, const struct vmm_driver *d)
 {
 	return (c->driver == CONFIG_DRIVER_AUTO || str_eq(d->name, "namespace")) &&
-	       isolation_rank(d->isolation) >= c->min_isolation;
+	       isolation_rank(d->best_isolation) >= c->min_isolation;
 }
 
 static int try_driver(struct worker *w);
@@ -98,11 +98,13 @@ static int try_driver(struct worker *w);
 static void on_probed(const struct err *err, void *arg)
 {
 	struct worker *w = arg;
-	if (err->code == 0) {
+	bool works = err->code == 0;
+	if (works && isolation_rank(w->driver->isolation(w->vmm)) >= w->conf->min_isolation) {
 		op_wake(&w->op, w->slot, 0);
 		return;
 	}
-	log_warn("driver %s does not work here: %s", w->driver->name, err_text(err));
+	log_warn("driver %s %s: %s", w->driver->name, works ? "is too weak" : "does not work here",
+	    works ? w->driver->isolation(w->vmm) : err_text(err));
 	w->vmm = w->driver->close(w->vmm);
 	int r = try_driver(w);
 	if (r < 0)
@@ -159,7 +161,7 @@ static int recover(struct op *op)
 		.max_sandboxes = w->conf->max_sandboxes,
 		.pool = w->conf->pool,
 	};
-	log_info("driver %s, isolation %s", w->driver->name, w->driver->isolation);
+	log_info("driver %s, isolation %s", w->driver->name, w->driver->isolation(w->vmm));
 	w->sandboxes = sandboxes_new(&conf, &op->err);
 	if (!w->sandboxes)
 		return op->err.code;

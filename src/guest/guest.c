@@ -47,10 +47,11 @@ struct guest {
 
 /* ---- life ---- */
 
-static struct http_client *open_channel(struct loop *l, const char *path, unsigned connections)
+static struct http_client *open_channel(
+    struct loop *l, const struct guest_channel *channel, unsigned connections)
 {
 	const struct http_client_conf conf = {
-		.unix_path = path,
+		.unix_path = channel->path,
 		.version = 2,
 		.max_connections = connections,
 	};
@@ -64,14 +65,15 @@ static void on_call_done(struct guest_call *c)
 	g->done(&err, g->arg);
 }
 
-struct guest *guest_new(struct loop *l, const char *control_path, const char *data_path)
+struct guest *guest_new(
+    struct loop *l, const struct guest_channel *control, const struct guest_channel *data)
 {
 	static const char *const kinds[] = { "oom", "pids" };
 	struct guest *g = mem_zalloc(sizeof(*g));
 	if (!g)
 		return NULL;
-	g->control = open_channel(l, control_path, 1);
-	g->data = open_channel(l, data_path, DATA_CONNECTIONS);
+	g->control = open_channel(l, control, 1);
+	g->data = open_channel(l, data, DATA_CONNECTIONS);
 	if (!g->control || !g->data) {
 		(void)http_client_free(g->control);
 		(void)http_client_free(g->data);

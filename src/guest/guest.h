@@ -14,7 +14,21 @@ struct guest;
 struct http_client;
 struct loop;
 
-struct guest *guest_new(struct loop *l, const char *control_path, const char *data_path);
+/* How a channel is reached; strings are copied. */
+enum guest_channel_kind {
+	GUEST_CHANNEL_UNIX,   /* a unix socket of the agent's own: any number of connections */
+	GUEST_CHANNEL_SERIAL, /* unix socket of a virtio-serial port: one at a time (channel.h) */
+	GUEST_CHANNEL_VSOCK,  /* unix socket of a VMM that takes "CONNECT port" (channel.h) */
+};
+struct guest_channel {
+	enum guest_channel_kind kind;
+	const char *path;
+	uint32_t port; /* GUEST_CHANNEL_VSOCK */
+};
+
+/* NULL on -ENOMEM. */
+struct guest *guest_new(
+    struct loop *l, const struct guest_channel *control, const struct guest_channel *data);
 struct guest *guest_free(struct guest *g); /* pending callbacks are dropped, data streams reset */
 
 typedef void guest_fn(const struct err *err, void *arg);

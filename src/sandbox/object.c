@@ -145,11 +145,22 @@ void sandbox_fill_spec(const struct sandbox *sb, struct vmm_spec *spec)
 
 /* ---- the agent ---- */
 
+static struct guest_channel channel_of(struct vmm_channel c)
+{
+	static const enum guest_channel_kind kinds[] = {
+		[VMM_CHANNEL_UNIX] = GUEST_CHANNEL_UNIX,
+		[VMM_CHANNEL_SERIAL] = GUEST_CHANNEL_SERIAL,
+		[VMM_CHANNEL_VSOCK] = GUEST_CHANNEL_VSOCK,
+	};
+	return (struct guest_channel){ kinds[c.kind], c.path, c.port };
+}
+
 int sandbox_open_guest(struct sandbox *sb)
 {
 	const struct vmm_driver *d = sb->reg->conf.driver;
-	sb->guest =
-	    guest_new(sb->reg->conf.loop, d->control_path(sb->inst), d->data_path(sb->inst));
+	const struct guest_channel control = channel_of(d->control(sb->inst));
+	const struct guest_channel data = channel_of(d->data(sb->inst));
+	sb->guest = guest_new(sb->reg->conf.loop, &control, &data);
 	return sb->guest ? 0 : -ENOMEM;
 }
 
@@ -285,7 +296,7 @@ void sandbox_view(const struct sandbox *sb, struct sandbox_view *ret)
 		.state = sb->state,
 		.end = sb->end,
 		.end_detail = sb->end_detail,
-		.isolation = sb->reg ? sb->reg->conf.driver->isolation : "",
+		.isolation = sb->reg ? sb->reg->conf.driver->isolation(sb->reg->conf.vmm) : "",
 		.started_ns = sb->started_ns,
 		.end_at_ns = sb->end_at_ns,
 		.cpu_milli = sb->tmpl->cpu_milli,

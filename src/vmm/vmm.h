@@ -19,15 +19,24 @@ struct template;
 struct vmm;	 /* one driver, opened */
 struct vmm_inst; /* one running sandbox of it */
 
-#define VMM_CAP_PAUSE 1u
-#define VMM_CAP_SNAPSHOT 2u
-#define VMM_CAP_FORK 4u
-#define VMM_CAP_OWN_KERNEL 8u
+#define VMM_CAP_PAUSE 1u      /* pause, resume */
+#define VMM_CAP_SNAPSHOT 2u   /* snapshot, snapshot_remove, VMM_START_SNAPSHOT */
+#define VMM_CAP_FORK 4u	      /* many instances of one snapshot may live at a time */
+#define VMM_CAP_OWN_KERNEL 8u /* the kernel is not the host's */
 #define VMM_CAP_HOST_BASE 16u /* template base "host" */
+#define VMM_CAP_WARM 32u      /* warm, has_warm, is_warm: instances are clones of one that booted */
+
+enum vmm_start {
+	VMM_START_BEST,	    /* a clone of the template's warm snapshot if there is one, else cold */
+	VMM_START_COLD,	    /* from the template's image; what warm() needs (VMM_CAP_WARM) */
+	VMM_START_SNAPSHOT, /* from spec.snapshot (VMM_CAP_SNAPSHOT) */
+};
 
 struct vmm_spec {
 	char id[ID_SANDBOX_LEN + 1];
-	const struct template *tmpl; /* outlives the instance */
+	enum vmm_start start;
+	char snapshot[ID_SANDBOX_LEN + 1]; /* VMM_START_SNAPSHOT: its id */
+	const struct template *tmpl;	   /* outlives the instance */
 	uint64_t memory_bytes;
 	uint64_t disk_bytes;
 	unsigned cpu_milli; /* 1000 = one core */
@@ -44,15 +53,31 @@ enum vmm_end {		/* why an instance ended or complained */
 
 typedef void vmm_event_fn(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg);
 
+/* Where the agent of an instance listens. */
+enum vmm_channel_kind {
+	VMM_CHANNEL_UNIX,   /* a unix socket of its own */
+	VMM_CHANNEL_SERIAL, /* the host side of a virtio-serial port: one connection at a time, to
+			     * be synchronised (guest/channel.h) */
+	VMM_CHANNEL_VSOCK,  /* Firecracker's unix socket: CONNECT port */
+};
+struct vmm_channel {
+	enum vmm_channel_kind kind;
+	const char *path; /* of the unix socket; valid as long as the instance */
+	uint32_t port;	  /* VMM_CHANNEL_VSOCK */
+};
+
 struct vmm_usage {
 	uint64_t memory_bytes, memory_limit, cpu_usec, disk_bytes, disk_limit;
 	unsigned pids;
 };
 
 struct vmm_driver {
-	const char *name;      /* "namespace" */
-	const char *isolation; /* "namespace", "microvm", "microvm-emulated" */
+	const char *name;	    /* "namespace" */
+	const char *best_isolation; /* what it offers on a machine that has all it wants */
 	unsigned caps;
+	/* "namespace", "microvm" or "microvm-emulated": what it offers here, once probe has
+	 * succeeded. */
+	const char *(*isolation)(const struct vmm *v);
 	int (*open)(struct loop *l, struct launcher *la, struct vmm **ret, struct err *reterr);
 	struct vmm *(*close)(struct vmm *v);
 	/* Prove by a real test start that the driver works on this machine. */
@@ -80,9 +105,36 @@ struct vmm_driver {
 	    void (*done)(const struct err *err, void *arg), void *arg);
 	void (*usage)(struct vmm_inst *inst,
 	    void (*done)(const struct err *err, const struct vmm_usage *u, void *arg), void *arg);
-	/* Unix socket paths of the agent's two channels; valid as long as inst. */
-	const char *(*control_path)(const struct vmm_inst *inst);
-	const char *(*data_path)(const struct vmm_inst *inst);
+	/* The agent's two channels. */
+	struct vmm_channel (*control)(const struct vmm_inst *inst);
+	struct vmm_channel (*data)(const struct vmm_inst *inst);
+
+	/* ---- VMM_CAP_PAUSE: nothing of it runs until resume; both are idempotent. The channels
+	 * stay connected. ---- */
+	void (*pause)(
+	    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg);
+	void (*resume)(
+	    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg);
+
+	/* ---- VMM_CAP_WARM ---- */
+	/* Is there a warm snapshot of this template that fits this machine and version? Known once
+	 * prepare has succeeded. */
+	bool (*has_warm)(struct vmm *v, const struct template *t);
+	/* Make one of a VMM_START_COLD instance whose agent has been booted and quiesced and whose
+	 * channels are closed. The instance is finished with it, success or not: destroy it. */
+	void (*warm)(
+	    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg);
+	/* Was the agent booted already when the instance was made? It must be woken then. */
+	bool (*is_warm)(const struct vmm_inst *inst);
+
+	/* ---- VMM_CAP_SNAPSHOT ---- */
+	/* Keep the state of a paused instance, which stays paused. snapshot is an id of
+	 * id_sandbox(). All or nothing: a snapshot exists completely or not at all. */
+	void (*snapshot)(struct vmm_inst *inst, const char *snapshot,
+	    void (*done)(const struct err *err, void *arg), void *arg);
+	/* Idempotent. Instances that were made of it go on. */
+	void (*snapshot_remove)(struct vmm *v, const char *snapshot,
+	    void (*done)(const struct err *err, void *arg), void *arg);
 };
 
 extern const struct vmm_driver vmm_namespace_driver;

@@ -40,7 +40,8 @@ static void on_defer(struct loop_defer *d, void *arg)
 	done(&err, g->arg);
 }
 
-struct guest *guest_new(struct loop *l, const char *control_path, const char *data_path)
+struct guest *guest_new(
+    struct loop *l, const struct guest_channel *control, const struct guest_channel *data)
 {
 	struct guest *g = fake_guests.refuse_new ? NULL : calloc(1, sizeof(*g));
 	if (!g)

@@ -241,14 +241,20 @@ static void fake_usage(struct vmm_inst *inst,
 	begin(inst->vmm, FAKE_USAGE, arg)->done_usage = done;
 }
 
-static const char *fake_path(const struct vmm_inst *inst)
+static struct vmm_channel fake_channel(const struct vmm_inst *inst)
 {
-	return inst->id;
+	return (struct vmm_channel){ VMM_CHANNEL_UNIX, inst->id, 0 };
+}
+
+static const char *fake_isolation(const struct vmm *v)
+{
+	return "none";
 }
 
 const struct vmm_driver fake_vmm_driver = {
 	.name = "fake",
-	.isolation = "none",
+	.best_isolation = "none",
+	.isolation = fake_isolation,
 	.prepare = fake_prepare,
 	.create = fake_create,
 	.adopt = fake_adopt,
@@ -256,21 +262,22 @@ const struct vmm_driver fake_vmm_driver = {
 	.destroy = fake_destroy,
 	.set_internet = fake_set_internet,
 	.usage = fake_usage,
-	.control_path = fake_path,
-	.data_path = fake_path,
+	.control = fake_channel,
+	.data = fake_channel,
 };
 
 const struct vmm_driver fake_vmm_driver_fixed_net = {
 	.name = "fake",
-	.isolation = "none",
+	.best_isolation = "none",
+	.isolation = fake_isolation,
 	.prepare = fake_prepare,
 	.create = fake_create,
 	.adopt = fake_adopt,
 	.sweep = fake_sweep,
 	.destroy = fake_destroy,
 	.usage = fake_usage,
-	.control_path = fake_path,
-	.data_path = fake_path,
+	.control = fake_channel,
+	.data = fake_channel,
 };
 
 /* ---- for tests ---- */

@@ -122,9 +122,9 @@ START_TEST(instances_live_and_die)
 	wait_for(&r, &s);
 	ck_assert_int_eq(s.err.code, 0);
 	create(&r, v, "idriver", &s);
-	ck_assert_int_eq(stat(drv->control_path(s.inst), &st), 0);
+	ck_assert_int_eq(stat(drv->control(s.inst).path, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
-	ck_assert_int_eq(stat(drv->data_path(s.inst), &st), 0);
+	ck_assert_int_eq(stat(drv->data(s.inst).path, &st), 0);
 	drv->usage(s.inst, on_usage, &s);
 	wait_for(&r, &s);
 	ck_assert_uint_ge(s.usage.pids, 1);

@@ -370,20 +370,26 @@ static void namespace_usage(struct vmm_inst *inst, vmm_usage_done_fn *done, void
 		plain_sent(v, p, launcher_usage(v->launcher, inst->watch.id, on_usage, p), what);
 }
 
-static const char *namespace_control_path(const struct vmm_inst *inst)
+static const char *namespace_isolation(const struct vmm *v)
 {
-	return inst->control;
+	return "namespace";
 }
 
-static const char *namespace_data_path(const struct vmm_inst *inst)
+static struct vmm_channel namespace_control(const struct vmm_inst *inst)
 {
-	return inst->data;
+	return (struct vmm_channel){ VMM_CHANNEL_UNIX, inst->control, 0 };
+}
+
+static struct vmm_channel namespace_data(const struct vmm_inst *inst)
+{
+	return (struct vmm_channel){ VMM_CHANNEL_UNIX, inst->data, 0 };
 }
 
 const struct vmm_driver vmm_namespace_driver = {
 	.name = "namespace",
-	.isolation = "namespace",
+	.best_isolation = "namespace",
 	.caps = VMM_CAP_HOST_BASE,
+	.isolation = namespace_isolation,
 	.open = namespace_open,
 	.close = namespace_close,
 	.probe = namespace_probe,
@@ -394,6 +400,6 @@ const struct vmm_driver vmm_namespace_driver = {
 	.destroy = namespace_destroy,
 	.set_internet = namespace_set_internet,
 	.usage = namespace_usage,
-	.control_path = namespace_control_path,
-	.data_path = namespace_data_path,
+	.control = namespace_control,
+	.data = namespace_data,
 };

@@ -167,7 +167,7 @@ static int begin_ask(struct op *op)
 {
 	struct probe *p = op->owner;
 	p->slot = op_slot(op);
-	p->fd = fd_connect_unix(vmm_namespace_driver.control_path(p->inst));
+	p->fd = fd_connect_unix(vmm_namespace_driver.control(p->inst).path);
 	if (p->fd < 0)
 		return op_fail(op, p->fd, "cannot connect to the agent: %s", err_name(p->fd));
 	int r = loop_io_init(&p->io, p->vmm->loop, p->fd, on_io, p);

@@ -93,6 +93,13 @@ static void on_start(struct loop_timer *t, void *arg)
 static struct agent agent;
 static struct guest *guest;
 
+/* Both channels lead to the same agent. */
+static struct guest *open_guest(const struct agent *a)
+{
+	const struct guest_channel channel = { .kind = GUEST_CHANNEL_UNIX, .path = a->path };
+	return guest_new(a->loop, &channel, &channel);
+}
+
 static void setup(void)
 {
 	agent = (struct agent){ .loop = loop_new() };
@@ -100,7 +107,7 @@ static void setup(void)
 	(void)tmpdir_at(&agent.dir, "s", agent.path);
 	loop_timer_init(&agent.timer, agent.loop, on_late, &agent);
 	loop_timer_init(&agent.start, agent.loop, on_start, &agent);
-	guest = guest_new(agent.loop, agent.path, agent.path);
+	guest = open_guest(&agent);
 	ck_assert_ptr_nonnull(guest);
 }
 
@@ -479,7 +486,7 @@ START_TEST(every_allocation_may_fail)
 	long n = 0;
 	for (; !guest; n++) {
 		mem_fail_after(n);
-		guest = guest_new(agent.loop, agent.path, agent.path);
+		guest = open_guest(&agent);
 		mem_fail_after(-1);
 	}
 	for (n = 0;; n++) {
