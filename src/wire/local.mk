@@ -41,5 +41,7 @@ libwire_a_SOURCES += src/wire/pjson_time.c
 libwire_a_SOURCES += src/wire/rpc_codes.c
 libwire_a_SOURCES += src/wire/rpc_frame.c
 libwire_a_SOURCES += src/wire/rpcwire.h
+libwire_a_SOURCES += src/wire/serial_link.c
+libwire_a_SOURCES += src/wire/serial_link.h
 libwire_a_SOURCES += src/wire/url.c
 libwire_a_SOURCES += src/wire/url.h

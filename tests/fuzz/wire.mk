@@ -16,3 +16,7 @@ FUZZ_TARGETS += tests/fuzz/fields_fuzz
 tests_fuzz_fields_fuzz_SOURCES = tests/fuzz/fields_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_fields_fuzz_LDADD = libwire.a libbase.a
 tests_fuzz_fields_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+FUZZ_TARGETS += tests/fuzz/serial_link_fuzz
+tests_fuzz_serial_link_fuzz_SOURCES = tests/fuzz/serial_link_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_serial_link_fuzz_LDADD = libwire.a libbase.a
+tests_fuzz_serial_link_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

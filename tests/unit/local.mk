@@ -4,6 +4,7 @@ include tests/unit/loop/local.mk
 include tests/unit/io/local.mk
 include tests/unit/wire_http/local.mk
 include tests/unit/wire_rpc/local.mk
+include tests/unit/wire_serial/local.mk
 include tests/unit/image/local.mk
 include tests/unit/store/local.mk
 include tests/unit/rpc_call/local.mk
