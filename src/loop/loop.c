@@ -170,7 +170,8 @@ int loop_io_want(struct loop_io *io, unsigned events)
 	if (!events)
 		return 0;
 	short what =
-	    (short)((events & LOOP_READ ? EV_READ : 0) | (events & LOOP_WRITE ? EV_WRITE : 0));
+	    (short)((events & LOOP_READ ? EV_READ : 0) | (events & LOOP_WRITE ? EV_WRITE : 0) |
+		    (events & LOOP_EDGE ? EV_ET : 0));
 	if (event_assign(event_of(io->ev), io->loop->base, io->fd, (short)(what | EV_PERSIST),
 		io_fired, io) < 0 ||
 	    event_add(event_of(io->ev), NULL) < 0)

@@ -27,6 +27,7 @@ int loop_post(struct loop *l, void (*fn)(void *arg), void *arg);
 /* ---- descriptors ---- */
 #define LOOP_READ 1u
 #define LOOP_WRITE 2u
+#define LOOP_EDGE 4u /* with the others: only what happens is told, not what lasts */
 struct loop_io {
 	struct loop *loop;
 	void (*cb)(struct loop_io *io, unsigned events, void *arg);
@@ -38,8 +39,9 @@ struct loop_io {
 };
 int loop_io_init(struct loop_io *io, struct loop *l, int fd,
     void (*cb)(struct loop_io *io, unsigned events, void *arg), void *arg);
-int loop_io_want(struct loop_io *io, unsigned events); /* level triggered, persistent; 0 pauses */
-void loop_io_fini(struct loop_io *io);		       /* does not close fd */
+/* Persistent; level triggered unless LOOP_EDGE is among them; 0 pauses. */
+int loop_io_want(struct loop_io *io, unsigned events);
+void loop_io_fini(struct loop_io *io); /* does not close fd */
 
 /* ---- timers (monotonic, one shot) ---- */
 struct loop_timer {

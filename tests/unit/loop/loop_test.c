@@ -87,6 +87,36 @@ START_TEST(descriptors)
 }
 END_TEST
 
+static void on_edge(struct loop_io *io, unsigned events, void *arg)
+{
+	saw(arg, 'e'); /* and leaves the byte where it is */
+}
+
+/* What lasts is not told again: a hang-up, or a byte that nobody reads. */
+START_TEST(edges)
+{
+	struct seen s = { .loop = loop_new(), .stop_at = 9 };
+	struct loop_io io = { 0 };
+	int p[2];
+	ck_assert_int_eq(pipe(p), 0);
+	ck_assert_int_eq(loop_io_init(&io, s.loop, p[0], on_edge, &s), 0);
+	ck_assert_int_eq(loop_io_want(&io, LOOP_READ | LOOP_EDGE), 0);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(fd_write_all(p[1], "a", 1), 0);
+		for (int turns = 0; turns < 3; turns++)
+			ck_assert_int_eq(loop_turn(s.loop, false), 0);
+	}
+	ck_assert_str_eq(s.order, "ee");
+	(void)fd_close(p[1]);
+	for (int turns = 0; turns < 3; turns++)
+		ck_assert_int_eq(loop_turn(s.loop, false), 0);
+	ck_assert_str_eq(s.order, "eee");
+	loop_io_fini(&io);
+	(void)fd_close(p[0]);
+	(void)loop_free(s.loop);
+}
+END_TEST
+
 static void on_child(struct loop_child *c, int status, void *arg)
 {
 	struct seen *s = arg;
@@ -183,6 +213,7 @@ void source_tests(Suite *s)
 	TCase *tc = test_case(s, "sources", 10);
 	tcase_add_test(tc, timers_and_defers_in_order);
 	tcase_add_test(tc, descriptors);
+	tcase_add_test(tc, edges);
 	tcase_add_test(tc, children);
 	tcase_add_test(tc, signals);
 	tcase_add_test(tc, work_keeps_a_lanes_order);
