@@ -28,6 +28,7 @@ struct client_conn {
 	struct http_conn conn;
 	struct link link; /* in client->conns or client->retired */
 	struct http_client *client;
+	void *dial;	  /* in progress */
 	unsigned address; /* which of the client's hosts */
 	bool second;	  /* and the other one was tried before */
 	bool retired;
@@ -36,7 +37,8 @@ struct client_conn {
 struct http_client {
 	struct loop *loop;
 	char *unix_path, *hosts[2], *tls_host;
-	unsigned address; /* of hosts, where to try first: where it went well */
+	struct http_dialer dialer; /* ops may be NULL */
+	unsigned address;	   /* of hosts, where to try first: where it went well */
 	unsigned port, max_connections;
 	struct tls_ctx *tls;
 	int version;
@@ -60,6 +62,8 @@ static void retire(struct client_conn *cc)
 static void forget(struct client_conn *cc)
 {
 	retire(cc);
+	if (cc->dial)
+		cc->client->dialer.ops->cancel(cc->dial);
 	link_remove(&cc->link);
 	mem_free(cc);
 }
@@ -96,6 +100,7 @@ static struct http_conn_conf conn_conf(const struct http_client *c)
 {
 	return (struct http_conn_conf){
 		.ops = &conn_ops,
+		.dialing = c->dialer.ops != NULL,
 		.connecting = true,
 		.tls = c->tls,
 		.tls_host = c->tls_host,
@@ -118,13 +123,36 @@ static bool conn_refused(struct http_conn *c)
 	return fd >= 0 && http_conn_retry(c, cc->client->loop, fd, &conf) == 0;
 }
 
-static struct client_conn *open_conn(struct http_client *c)
+static void on_dialed(int fd_consume, void *user)
+{
+	struct client_conn *cc = user;
+	const struct http_conn_conf conf = conn_conf(cc->client);
+	cc->dial = NULL;
+	http_conn_dialed(&cc->conn, cc->client->loop, fd_consume, &conf);
+}
+
+/* 0, or -ENOMEM. */
+static int begin_conn(struct http_client *c, struct client_conn *cc)
 {
 	const struct http_conn_conf conf = conn_conf(c);
+	if (!c->dialer.ops)
+		return http_conn_init(&cc->conn, c->loop, begin_connect(c, c->address), &conf);
+	int r = http_conn_init(&cc->conn, c->loop, -1, &conf);
+	if (r < 0)
+		return r;
+	cc->dial = c->dialer.ops->start(c->dialer.arg, on_dialed, cc);
+	if (cc->dial)
+		return 0;
+	http_conn_fini(&cc->conn);
+	return -ENOMEM;
+}
+
+static struct client_conn *open_conn(struct http_client *c)
+{
 	struct client_conn *cc = mem_zalloc(sizeof(*cc));
 	if (!cc)
 		return NULL;
-	if (http_conn_init(&cc->conn, c->loop, begin_connect(c, c->address), &conf) < 0)
+	if (begin_conn(c, cc) < 0)
 		return mem_free(cc);
 	cc->client = c;
 	cc->address = c->address;
@@ -192,7 +220,9 @@ struct http_client *http_client_new(struct loop *l, const struct http_client_con
 	struct http_client *c = mem_zalloc(sizeof(*c));
 	if (!c)
 		return NULL;
-	assert(!conf->unix_path != !conf->host);
+	assert(!!conf->unix_path + !!conf->host + !!conf->dialer == 1);
+	if (conf->dialer)
+		c->dialer = *conf->dialer;
 	c->loop = l;
 	c->port = conf->port;
 	c->tls = conf->tls;

@@ -14,10 +14,24 @@ struct http_client;
 struct loop;
 struct tls_ctx;
 
+/* Makes connections in a way of its own. */
+typedef void http_dialed_fn(int fd_consume, void *user); /* a connected descriptor, or -errno */
+struct http_dialer_ops {
+	/* dialed is called once, from the loop, unless the dial is cancelled before. NULL on
+	 * -ENOMEM. */
+	void *(*start)(void *arg, http_dialed_fn *dialed, void *user);
+	void (*cancel)(void *dial);
+};
+struct http_dialer {
+	const struct http_dialer_ops *ops;
+	void *arg;
+};
+
 struct http_client_conf {
-	const char *unix_path; /* either this */
-	const char *host;      /* or a numeric address and a port */
-	const char *host2;     /* tried where nobody listens at the other; may be NULL */
+	const char *unix_path;		  /* either this */
+	const struct http_dialer *dialer; /* or this, copied; its arg outlives the client */
+	const char *host;		  /* or a numeric address and a port */
+	const char *host2;		  /* tried where nobody listens at the other; may be NULL */
 	unsigned port;
 	struct tls_ctx *tls; /* ALPN decides the version then */
 	const char *tls_host;

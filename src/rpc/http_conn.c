@@ -72,6 +72,8 @@ static void break_off(struct http_conn *c, int err)
 		set_state(c, HTTP_CONN_STATE_CLOSING);
 	if (c->stream)
 		stream_abort(c->stream, err);
+	else
+		loop_defer_set(&c->wake);
 }
 
 static void gone(struct http_conn *c, int err)
@@ -190,7 +192,7 @@ static void on_wake(struct loop_defer *d, void *arg)
 	if (c->stream)
 		settle(c);
 	else
-		lost(c, c->err); /* it could not be started */
+		lost(c, c->err ? c->err : -ECONNREFUSED); /* it could not be started */
 }
 
 static void session_wake(struct http_session *s, void *arg)
@@ -444,7 +446,7 @@ int http_conn_init(
 		.stall_timeout_ms = conf->stall_timeout_ms,
 		.opened_ms = clock_mono_ms(),
 	};
-	int r = fd_consume >= 0 ? open_stream(c, l, fd_consume, conf) : 0;
+	int r = fd_consume >= 0 && !conf->dialing ? open_stream(c, l, fd_consume, conf) : 0;
 	if (r == 0 && !c->server)
 		r = make_session(c);
 	if (r < 0) {
@@ -455,11 +457,26 @@ int http_conn_init(
 	loop_defer_init(&c->wake, l, on_wake, c);
 	loop_timer_init(&c->tick, l, on_tick, c);
 	arm_tick(c, c->opened_ms);
-	if (fd_consume < 0) {
+	if (fd_consume < 0 && !conf->dialing) {
 		c->err = -ECONNREFUSED;
 		loop_defer_set(&c->wake);
 	}
 	return 0;
+}
+
+void http_conn_dialed(
+    struct http_conn *c, struct loop *l, int fd_consume, const struct http_conn_conf *conf)
+{
+	int r = -ECONNREFUSED;
+	if (c->state != HTTP_CONN_STATE_OPENING) {
+		if (fd_consume >= 0)
+			(void)fd_close(fd_consume);
+		return;
+	}
+	if (fd_consume >= 0)
+		r = open_stream(c, l, fd_consume, conf);
+	if (r < 0)
+		break_off(c, r);
 }
 
 int http_conn_retry(

@@ -35,6 +35,7 @@ struct http_conn_ops {
 struct http_conn_conf {
 	const struct http_conn_ops *ops;
 	bool server;
+	bool dialing;		  /* client: there is none yet, http_conn_dialed() gives it */
 	bool connecting;	  /* the descriptor's connect(2) is in progress */
 	struct tls_ctx *tls;	  /* may be NULL */
 	const char *tls_host;	  /* client; may be NULL */
@@ -78,6 +79,10 @@ struct http_conn {
 /* Takes over fd; a negative one is the -errno of a connection that could not even be started, of
  * which on_gone tells from the loop. 0 or -ENOMEM (fd is closed, c needs no fini). */
 int http_conn_init(
+    struct http_conn *c, struct loop *l, int fd_consume, const struct http_conn_conf *conf);
+/* With conf->dialing: its descriptor, or -errno; what goes wrong is told by on_gone. From the loop.
+ */
+void http_conn_dialed(
     struct http_conn *c, struct loop *l, int fd_consume, const struct http_conn_conf *conf);
 /* In on_refused: connect elsewhere. 0, or -errno (fd is closed). */
 int http_conn_retry(

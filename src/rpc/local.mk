@@ -22,4 +22,5 @@ librpc_a_SOURCES += src/rpc/http_server.c
 librpc_a_SOURCES += src/rpc/http_server.h
 librpc_a_SOURCES += src/rpc/problem_page.c src/rpc/problem_page.h src/rpc/proxy.c
 librpc_a_SOURCES += src/rpc/proxy.h
+librpc_a_SOURCES += src/rpc/serial_pump.c src/rpc/serial_pump.h
 $(librpc_a_OBJECTS): $(PROTO_H)
