@@ -114,7 +114,7 @@ static void ask(struct guest_call *c)
 	struct http_head head = HTTP_HEAD_INIT;
 	uint64_t left = guest_call_time_left(c);
 	c->asked_ms = clock_mono_ms();
-	if (make_head(c, &head) == 0)
+	if ((!c->prepare || c->prepare(c) == 0) && make_head(c, &head) == 0)
 		c->fetch = http_fetch_start(c->client, &head, buf_data(&c->body), buf_len(&c->body),
 		    CALL_ANSWER_MAX, left ? left : 1, on_answer, c);
 	http_head_fini(&head);

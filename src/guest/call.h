@@ -31,6 +31,8 @@ struct guest_call {
 	const char *method;
 	char path[64];
 	struct buf body;
+	/* Before each try (optional): bring the body up to date. 0 or -ENOMEM. */
+	int (*prepare)(struct guest_call *c);
 	/* Judge an answer; for CALL_DONE with a failure err is set. May change method, path and
 	 * body. */
 	enum call_verdict (*judge)(struct guest_call *c, int status, const char *body, size_t n);

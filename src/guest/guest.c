@@ -3,6 +3,7 @@
  * boot:  POST /boot until it is taken, then GET /ready?wait=MS until 200 or the limit. The agent
  * holds /ready back while its kernels start; a 503 that comes early says that they never will.
  * check: GET /state.
+ * wake:  POST /wake, then /ready as above.
  * init:  POST /init; asked again after a lost connection, because the agent knows a repetition.
  */
 #include "guest/guest.h"
@@ -20,6 +21,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "guest/call.h"
+#include "guest/channel.h"
 #include "rpc/http_client.h"
 
 #define INIT_LIMIT_MS 5000
@@ -27,6 +29,7 @@
 #define READY_WAIT_MS 10000
 #define READY_LAST_MS 100 /* not worth another question */
 #define ENTROPY_BYTES 32
+#define CLOSING_STEP_MS 1  /* a channel's linger limits their number */
 #define DATA_CONNECTIONS 8 /* times LIMIT_STREAMS_PER_CONN requests at a time */
 
 struct notice {
@@ -38,30 +41,58 @@ struct notice {
 
 struct guest {
 	struct http_client *control, *data;
+	struct channel *control_channel, *data_channel; /* NULL: a unix socket of the agent's own */
+	struct loop_timer closing;			/* guest_close_channels() waits */
 	struct guest_call call;
 	guest_fn *done;
 	void *arg;
+	json_t *request;	/* of /init and /wake, whose time is that of the try */
 	uint64_t ready_wait_ms; /* how long the agent was asked to hold /ready back */
 	struct notice notices[2];
 };
 
 /* ---- life ---- */
 
-static struct http_client *open_channel(
-    struct loop *l, const struct guest_channel *channel, unsigned connections)
+/* A serial port has room for one connection. */
+static struct http_client *open_channel(struct loop *l, const struct guest_channel *channel,
+    unsigned connections, struct channel **ret_channel)
 {
-	const struct http_client_conf conf = {
-		.unix_path = channel->path,
-		.version = 2,
-		.max_connections = connections,
-	};
+	struct http_client_conf conf = { .version = 2, .max_connections = connections };
+	if (channel->kind == GUEST_CHANNEL_UNIX) {
+		conf.unix_path = channel->path;
+		return http_client_new(l, &conf);
+	}
+	*ret_channel = channel_new(l, channel);
+	if (!*ret_channel)
+		return NULL;
+	conf.dialer = channel_dialer(*ret_channel);
+	if (channel->kind == GUEST_CHANNEL_SERIAL)
+		conf.max_connections = 1;
 	return http_client_new(l, &conf);
+}
+
+static void close_clients(struct guest *g)
+{
+	(void)http_client_free(g->control);
+	(void)http_client_free(g->data);
+	(void)channel_free(g->control_channel);
+	(void)channel_free(g->data_channel);
+}
+
+static void on_closing(struct loop_timer *t, void *arg);
+
+static void drop_request(struct guest *g)
+{
+	json_decref(g->request);
+	g->request = NULL;
+	g->call.prepare = NULL;
 }
 
 static void on_call_done(struct guest_call *c)
 {
 	struct guest *g = container_of(c, struct guest, call);
 	struct err err = c->err;
+	drop_request(g);
 	g->done(&err, g->arg);
 }
 
@@ -72,13 +103,13 @@ struct guest *guest_new(
 	struct guest *g = mem_zalloc(sizeof(*g));
 	if (!g)
 		return NULL;
-	g->control = open_channel(l, control, 1);
-	g->data = open_channel(l, data, DATA_CONNECTIONS);
+	g->control = open_channel(l, control, 1, &g->control_channel);
+	g->data = open_channel(l, data, DATA_CONNECTIONS, &g->data_channel);
 	if (!g->control || !g->data) {
-		(void)http_client_free(g->control);
-		(void)http_client_free(g->data);
+		close_clients(g);
 		return mem_free(g);
 	}
+	loop_timer_init(&g->closing, l, on_closing, g);
 	guest_call_init(&g->call, l, g->control);
 	g->call.done = on_call_done;
 	for (size_t i = 0; i < 2; i++) {
@@ -93,10 +124,11 @@ struct guest *guest_free(struct guest *g)
 	if (!g)
 		return NULL;
 	guest_call_fini(&g->call);
+	drop_request(g);
 	for (size_t i = 0; i < 2; i++)
 		guest_call_fini(&g->notices[i].call);
-	(void)http_client_free(g->control);
-	(void)http_client_free(g->data);
+	loop_timer_fini(&g->closing);
+	close_clients(g);
 	return mem_free(g);
 }
 
@@ -152,13 +184,33 @@ static int write_body(struct guest_call *c, json_t *o_consume)
 /* Prepare the guest's one call. */
 static void begin(struct guest *g, const char *method, const char *path, guest_fn *done, void *arg)
 {
-	assert(!guest_call_is_active(&g->call));
+	assert(!guest_call_is_active(&g->call) && !loop_timer_is_armed(&g->closing));
 	err_reset(&g->call.err);
 	buf_reset(&g->call.body);
 	g->call.method = method;
 	(void)str_copy(g->call.path, sizeof(g->call.path), path);
 	g->done = done;
 	g->arg = arg;
+}
+
+/* The clock of a machine that is told its time late would be late. */
+static int set_time(struct guest_call *c)
+{
+	const struct guest *g = container_of(c, struct guest, call);
+	buf_reset(&c->body);
+	if (json_object_set_new(g->request, "timestamp", json_integer(clock_real_ns())) < 0)
+		return -ENOMEM;
+	return json_write(&c->body, g->request, false);
+}
+
+/* Takes over the request, which may be NULL; the agent is told the time with it. */
+static int prepare_timed(struct guest *g, json_t *request_consume)
+{
+	struct guest_call *c = &g->call;
+	int r = write_body(c, json_incref(request_consume));
+	g->request = request_consume;
+	c->prepare = set_time;
+	return r;
 }
 
 static void start(struct guest_call *c, int r, uint64_t timeout_ms)
@@ -188,6 +240,7 @@ static enum call_verdict ask_ready(struct guest *g)
 	uint64_t left = guest_call_time_left(c) * 9 / 10;
 	g->ready_wait_ms = left < READY_WAIT_MS ? left : READY_WAIT_MS;
 	c->method = "GET";
+	drop_request(g);
 	buf_reset(&c->body);
 	(void)snprintf(
 	    c->path, sizeof(c->path), "/ready?wait=%llu", (unsigned long long)g->ready_wait_ms);
@@ -210,7 +263,8 @@ static enum call_verdict judge_ready(struct guest_call *c, int status, const cha
 	return CALL_DONE;
 }
 
-static enum call_verdict judge_boot(struct guest_call *c, int status, const char *body, size_t n)
+/* Of /boot and /wake. */
+static enum call_verdict judge_start(struct guest_call *c, int status, const char *body, size_t n)
 {
 	CLEAN_JSON json_t *o = NULL;
 	if (status != 204)
@@ -223,12 +277,67 @@ void guest_boot(
     struct guest *g, const struct guest_boot *b, uint64_t timeout_ms, guest_fn *done, void *arg)
 {
 	begin(g, "POST", "/boot", done, arg);
-	g->call.judge = judge_boot;
+	g->call.judge = judge_start;
 	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:{s:I, s:I, s:I}}", "templateId",
 	    b->template_id, "user", b->user, "workdir", b->workdir, "env", env_object(b->env),
 	    "kernels", text_array(b->kernels), "history", "seconds", (json_int_t)b->history_s,
 	    "count", (json_int_t)b->history_count, "bytes", (json_int_t)b->history_bytes);
 	start(&g->call, write_body(&g->call, o), timeout_ms);
+}
+
+/* ---- snapshots ---- */
+
+static enum call_verdict judge_done(struct guest_call *c, int status, const char *body, size_t n);
+static int make_entropy(struct buf *text);
+
+void guest_quiesce(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
+{
+	begin(g, "POST", "/quiesce", done, arg);
+	g->call.judge = judge_done;
+	start(&g->call, write_body(&g->call, json_object()), timeout_ms);
+}
+
+void guest_wake(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
+{
+	CLEAN_BUF struct buf entropy = BUF_INIT;
+	begin(g, "POST", "/wake", done, arg);
+	g->call.judge = judge_start;
+	int r = make_entropy(&entropy);
+	if (r < 0)
+		(void)err_set(&g->call.err, r, "POST /wake: out of memory");
+	else
+		r = write_body(
+		    &g->call, json_pack("{s:I, s:s}", "timestamp", (json_int_t)clock_real_ns(),
+				  "entropy", buf_cstr(&entropy)));
+	start(&g->call, r, timeout_ms);
+}
+
+/* ---- closing ---- */
+
+static bool is_closed(const struct channel *ch)
+{
+	return !ch || channel_is_closed(ch);
+}
+
+static void on_closing(struct loop_timer *t, void *arg)
+{
+	struct guest *g = arg;
+	const struct err none = ERR_INIT;
+	if (!is_closed(g->control_channel) || !is_closed(g->data_channel)) {
+		loop_timer_set(&g->closing, CLOSING_STEP_MS);
+		return;
+	}
+	g->done(&none, g->arg);
+}
+
+void guest_close_channels(struct guest *g, guest_fn *done, void *arg)
+{
+	assert(!guest_call_is_active(&g->call) && !loop_timer_is_armed(&g->closing));
+	g->done = done;
+	g->arg = arg;
+	http_client_reset(g->control, -ECONNRESET);
+	http_client_reset(g->data, -ECONNRESET);
+	loop_timer_set(&g->closing, CLOSING_STEP_MS);
 }
 
 /* ---- check ---- */
@@ -256,7 +365,7 @@ void guest_check(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg
 
 /* ---- init ---- */
 
-static enum call_verdict judge_init(struct guest_call *c, int status, const char *body, size_t n)
+static enum call_verdict judge_done(struct guest_call *c, int status, const char *body, size_t n)
 {
 	CLEAN_JSON json_t *o = NULL;
 	return status == 204 ? CALL_DONE
@@ -274,22 +383,22 @@ static int make_entropy(struct buf *text)
 
 static json_t *init_request(const struct guest_identity *id, const char *entropy)
 {
-	return json_pack("{s:s, s:s, s:s?, s:o, s:I, s:s, s:s, s:s}", "sandboxId", id->sandbox_id,
+	return json_pack("{s:s, s:s, s:s?, s:o, s:s, s:s, s:s}", "sandboxId", id->sandbox_id,
 	    "templateId", id->template_id, "accessToken", id->access_token, "envVars",
-	    env_object(id->env), "timestamp", (json_int_t)clock_real_ns(), "entropy", entropy,
-	    "user", id->default_user, "workdir", id->default_workdir);
+	    env_object(id->env), "entropy", entropy, "user", id->default_user, "workdir",
+	    id->default_workdir);
 }
 
 void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done, void *arg)
 {
 	CLEAN_BUF struct buf entropy = BUF_INIT;
 	begin(g, "POST", "/init", done, arg);
-	g->call.judge = judge_init;
+	g->call.judge = judge_done;
 	int r = make_entropy(&entropy);
 	if (r < 0)
 		(void)err_set(&g->call.err, r, "POST /init: out of memory");
 	else
-		r = write_body(&g->call, init_request(id, buf_cstr(&entropy)));
+		r = prepare_timed(g, init_request(id, buf_cstr(&entropy)));
 	start(&g->call, r, INIT_LIMIT_MS);
 }
 

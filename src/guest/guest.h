@@ -51,6 +51,19 @@ void guest_boot(
  */
 void guest_check(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg);
 
+/* POST /quiesce: the agent brings the machine to rest for a snapshot: nothing runs but idle
+ * kernels, everything is on its disk, connections of the data channel are closed. -EPROTO when
+ * something runs. */
+void guest_quiesce(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg);
+/* A restored machine runs again: POST /wake gives it the time, entropy and identities of its own
+ * and lets its kernels run a few cells, whose end is waited for as by guest_boot(). Safe to repeat.
+ */
+void guest_wake(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg);
+/* Close the connections of both channels, e.g. before the machine is stopped; those of a serial
+ * port or vsock are closed when done is called, after at most a second. Never fails; channels open
+ * again with the next call. Not while another call is in progress. */
+void guest_close_channels(struct guest *g, guest_fn *done, void *arg);
+
 struct guest_identity {
 	const char *sandbox_id;
 	const char *template_id;

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "guest/guest.h"
-#include "lib/test.h"
+#include "guest_tests.h"
 #include "lib/tmpdir.h"
 #include "loop/loop.h"
 #include "rpc/http_client.h"
@@ -528,6 +528,7 @@ static Suite *guest_suite(void)
 	tcase_add_loop_test(tc, free_drops_what_is_pending, 0, 8);
 	tcase_add_test(tc, reset_breaks_data_streams);
 	tcase_add_test(tc, every_allocation_may_fail);
+	add_channel_tests(s);
 	return s;
 }
 
