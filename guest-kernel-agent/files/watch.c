@@ -304,7 +304,8 @@ int watch_start(struct watch *w, struct err *reterr)
 	int r = notifier_join(w->conf.notifier, &w->client, &notifier_ops);
 	if (r == -EMFILE)
 		return err_set(reterr, r,
-		    "this machine allows no more watching (fs.inotify.max_user_instances)");
+		    "no more inotify instances are allowed in this sandbox "
+		    "(fs.inotify.max_user_instances)");
 	if (r < 0)
 		return err_set(reterr, r, "cannot watch: %s", err_name(r));
 	watch_job_start(w, TASK_START, "");

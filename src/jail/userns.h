@@ -5,6 +5,7 @@
 
 #define USERNS_RANGE 65536u
 
-/* A new one, held by a descriptor only (CLOEXEC): fd or -errno. Takes a helper process for a
- * moment. */
+/* A new one, held by a descriptor only (CLOEXEC): fd or -errno. It belongs to host_base, which no
+ * process outside of it may have as its user: such a one would be its root. Takes a helper process
+ * for a moment. */
 int userns_new(uint32_t host_base);

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Limits hold, the daemon hears of it, and the host is unaffected. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "jail/userns.h"
 #include "lib/test.h"
 #include "rig.h"
 #include "system_tests.h"
@@ -31,6 +40,7 @@ START_TEST(fork_bomb_is_contained)
 {
 	char out[RIG_OUT];
 	struct proto_usage u;
+	(void)rig_out(&rig, &box, "sleep 60 >/dev/null 2>&1 & exit 0");
 	(void)rig_run(&rig, &box, 1000, "f() { f | f & }; f; sleep 1", out, sizeof(out), 3);
 	ck_assert(rig_wait(&rig, &box.pids, 5000));
 	ck_assert_int_gt(box.refused, 0);
@@ -120,6 +130,93 @@ START_TEST(processor_time_is_shared_out)
 }
 END_TEST
 
+/* Makes inotify instances until it is refused, says how many there are, and keeps them. */
+#define TAKE_ALL_INSTANCES                                                         \
+	"python3 -c 'import ctypes,os,time; l=ctypes.CDLL(None,use_errno=True); "  \
+	"n=sum(iter(lambda: l.inotify_init1(0)>=0, False)); "                      \
+	"open(\"/tmp/n.new\",\"w\").write(f\"{n} {ctypes.get_errno()}\"); "        \
+	"os.rename(\"/tmp/n.new\",\"/tmp/n\"); time.sleep(60)' >/dev/null 2>&1 & " \
+	"for i in 1 2 3 4 5 6 7 8 9; do test -e /tmp/n && break; sleep 0.$i; done; cat /tmp/n"
+#define TAKE_ONE_INSTANCE                                                    \
+	"python3 -c 'import ctypes,os; l=ctypes.CDLL(None,use_errno=True); " \
+	"print(l.inotify_init1(0)>=0, ctypes.get_errno())'"
+
+START_TEST(inotify_instances_are_its_own)
+{
+	struct rig_box other;
+	int n = -1, code = -1;
+	ck_assert_int_eq(rig_create(&rig, &other, "iwatch", NULL), 0);
+	ck_assert_int_eq(sscanf(rig_out(&rig, &box, TAKE_ALL_INSTANCES), "%d %d", &n, &code), 2);
+	ck_assert_int_gt(n, 0);
+	if (code != EMFILE)
+		(void)printf("this machine sets no limit of less than %d inotify instances\n", n);
+	else
+		ck_assert_str_eq(rig_out(&rig, &box, TAKE_ONE_INSTANCE), "False 24\n");
+	ck_assert_str_eq(rig_out(&rig, &other, TAKE_ONE_INSTANCE), "True 0\n");
+	int own = inotify_init1(IN_CLOEXEC);
+	ck_assert_int_ge(own, 0);
+	(void)close(own);
+	ck_assert_int_eq(rig_destroy(&rig, &other), 0);
+}
+END_TEST
+
+static ino_t user_namespace(pid_t pid, uid_t *ret_owner)
+{
+	char path[64];
+	struct stat st = { 0 };
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0; /* it has ended */
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	if (ret_owner)
+		ck_assert_int_eq(ioctl(fd, NS_GET_OWNER_UID, ret_owner), 0);
+	(void)close(fd);
+	return st.st_ino;
+}
+
+static bool has_user_in(pid_t pid, uint32_t first, uint32_t n)
+{
+	char path[64], line[128];
+	unsigned id[4] = { 0 };
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Uid: %u %u %u %u", &id[0], &id[1], &id[2], &id[3]) == 4)
+			break;
+	if (f)
+		(void)fclose(f);
+	for (int i = 0; i < 4; i++)
+		if (id[i] >= first && id[i] - first < n)
+			return true;
+	return false;
+}
+
+/* Its namespace belongs to an id of the sandbox's own range, which is as good as root of that
+ * namespace outside of it: so nothing outside may run as one of them. */
+START_TEST(nothing_outside_runs_as_the_owner)
+{
+	uid_t owner = 0;
+	unsigned inside = 0;
+	ino_t ns = user_namespace(box.pid, &owner), host = user_namespace(getpid(), NULL);
+	ck_assert_uint_eq(owner, box.uid_base);
+	ck_assert_uint_ne(ns, host);
+	(void)rig_out(&rig, &box, "sleep 30 >/dev/null 2>&1 & exit 0");
+	DIR *d = opendir("/proc");
+	ck_assert_ptr_nonnull(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+		if (pid <= 0 || !has_user_in(pid, box.uid_base, USERNS_RANGE))
+			continue;
+		ino_t its = user_namespace(pid, NULL);
+		ck_assert_msg(!its || its == ns, "process %d", pid);
+		inside += its == ns;
+	}
+	(void)closedir(d);
+	ck_assert_uint_ge(inside, 2);
+}
+END_TEST
+
 START_TEST(the_end_of_the_agent_is_told)
 {
 	struct rig_box gone;
@@ -167,6 +264,8 @@ void add_limit_tests(Suite *s)
 	tcase_add_test(tc, disk_is_capped);
 	tcase_add_test(tc, destroy_of_a_full_disk_is_quick);
 	tcase_add_test(tc, processor_time_is_shared_out);
+	tcase_add_test(tc, inotify_instances_are_its_own);
+	tcase_add_test(tc, nothing_outside_runs_as_the_owner);
 	tcase_add_test(tc, the_end_of_the_agent_is_told);
 	tcase_add_test(tc, bad_requests_are_answered);
 }

@@ -2,7 +2,9 @@
 /* Landlock, and giving up rights for good; each in a fork. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -100,6 +102,11 @@ START_TEST(user_namespaces_are_held_by_descriptor)
 	ck_assert_int_eq(fstat(x, &a), 0);
 	ck_assert_int_eq(fstat(y, &b), 0);
 	ck_assert_uint_ne(a.st_ino, b.st_ino);
+	uid_t owner = 0;
+	ck_assert_int_eq(ioctl(x, NS_GET_OWNER_UID, &owner), 0);
+	ck_assert_uint_eq(owner, 0x60000000);
+	ck_assert_int_eq(ioctl(y, NS_GET_OWNER_UID, &owner), 0);
+	ck_assert_uint_eq(owner, 0x60010000);
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* the helpers are reaped */
 	(void)close(x);
 	(void)close(y);
