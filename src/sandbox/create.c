@@ -2,8 +2,9 @@
 /*
  * A create waits in one line until there is a sandbox for it, in this order: an idle one of its
  * template's pool, one that is just being made for that pool, a boot of its own when a slot is
- * free. What fails before its owner has seen it is replaced: only a create's own boot, or TRIES_MAX
- * failures, fail it.
+ * free. With a driver that clones, the first of a template waits until there is what to clone. What
+ * fails before its owner has seen it is replaced: only a create's own boot, or TRIES_MAX failures,
+ * fail it.
  *
  * Charged before anything is made: the team's limit counts creates in progress, the machine's limit
  * all sandboxes. A full machine gives up idle members of other pools first.
@@ -55,6 +56,10 @@ static void on_answer(struct loop_defer *d, void *arg)
 static void on_limit(struct loop_timer *t, void *arg)
 {
 	struct sandbox_create *c = arg;
+	if (c->pool->stage == POOL_STAGE_WARMING) { /* has limits of its own */
+		loop_timer_set(&c->limit, WAIT_LIMIT_MS);
+		return;
+	}
 	(void)err_set(&c->err, SANDBOX_E_CAPACITY,
 	    "no room for another sandbox became free within %d s", WAIT_LIMIT_MS / 1000);
 	fail(c, &c->err);
@@ -100,11 +105,13 @@ static void refuse(struct sandbox_create *c)
 	loop_defer_set(&c->answer);
 }
 
-void creates_fail_waiting(struct sandboxes *s, const struct err *err)
+void creates_fail_waiting(struct sandboxes *s, const struct pool *p, const struct err *err)
 {
 	LIST_EACH_SAFE(l, &s->waiting)
 	{
 		struct sandbox_create *c = container_of(l, struct sandbox_create, in_waiting);
+		if (p && c->pool != p)
+			continue;
 		(void)err_set(&c->err, err->code, "%s", err_text(err));
 		refuse(c);
 	}
@@ -160,7 +167,8 @@ static void serve(struct sandbox_create *c)
 		attach(c, sb);
 	} else if (is_full(c->reg)) {
 		serve_when_full(c);
-	} else if (pool_may_boot(c->pool) && start_own(c) < 0) {
+	} else if (pool_needs_warm(c->pool) ? pool_warm_up(c->pool) < 0
+					    : pool_may_boot(c->pool) && start_own(c) < 0) {
 		(void)err_set(&c->err, -ENOMEM, "out of memory");
 		refuse(c);
 	}
@@ -180,9 +188,13 @@ static int check(struct sandbox_create *c, const struct sandbox_params *p)
 	if (p->timeout_s > c->tmpl->timeout_max_s)
 		return err_set(&c->err, -ERANGE, "timeout: at most %u seconds are allowed",
 		    c->tmpl->timeout_max_s);
-	if (p->team_limit && t->n_running + t->n_creating > p->team_limit)
+	if (p->team_limit && team_running(t) + t->n_creating > p->team_limit)
 		return err_set(&c->err, SANDBOX_E_LIMIT, "the team has %u sandboxes, of at most %u",
-		    t->n_running + t->n_creating - 1, p->team_limit);
+		    team_running(t) + t->n_creating - 1, p->team_limit);
+	if (p->auto_pause && !(c->reg->conf.driver->caps & VMM_CAP_SNAPSHOT))
+		return err_set(&c->err, SANDBOX_E_DRIVER,
+		    "the driver '%s' of this server cannot pause a sandbox",
+		    c->reg->conf.driver->name);
 	if (c->reg->state != SANDBOXES_OPEN)
 		return err_set(&c->err, -ESHUTDOWN, "the server is stopping");
 	return 0;

@@ -106,8 +106,13 @@ void expiry_update(struct sandbox *sb)
 void expiry_run(struct sandboxes *s)
 {
 	uint64_t now = clock_mono_ms();
-	while (s->n_heap && s->heap[0]->end_mono_ms <= now)
-		sandbox_end(s->heap[0], SANDBOX_END_TIMEOUT, "its time to live ran out");
+	while (s->n_heap && s->heap[0]->end_mono_ms <= now) {
+		struct sandbox *sb = s->heap[0];
+		if (sb->who->auto_pause && sb->job == JOB_NONE)
+			sandbox_begin_pause(sb);
+		else
+			sandbox_end(sb, SANDBOX_END_TIMEOUT, "its time to live ran out");
+	}
 	arm(s);
 }
 

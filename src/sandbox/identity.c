@@ -110,6 +110,7 @@ static int fill_from_params(
     struct identity *id, struct sandboxes *s, const struct sandbox_params *p)
 {
 	id->internet = p->internet;
+	id->auto_pause = p->auto_pause;
 	id->timeout_s = p->timeout_s;
 	id->team = team_get(s, p->team_id);
 	if (mem_set_str(&id->mask_host, p->mask_host) < 0)
@@ -132,6 +133,7 @@ static int fill_from_params(
 static int fill_from_row(struct identity *id, struct sandboxes *s, const struct store_sandbox *r)
 {
 	id->internet = r->internet;
+	id->auto_pause = r->auto_pause;
 	id->team = team_get(s, r->team_id);
 	id->metadata = from_json(r->metadata_json, 2);
 	id->env = from_json(r->env_json, 1);

@@ -46,6 +46,8 @@ struct sandbox *sandbox_new(struct sandboxes *s, const char *id, const struct te
 	link_init(&sb->in_pool);
 	link_init(&sb->in_team);
 	link_init(&sb->killers);
+	link_init(&sb->pausers);
+	link_init(&sb->resumers);
 	link_init(&sb->in_events);
 	loop_timer_init(&sb->retry, s->conf.loop, on_retry, sb);
 	s->count[SANDBOX_CREATING]++;
@@ -64,7 +66,8 @@ struct sandbox *sandbox_unref(struct sandbox *sb)
 		return NULL;
 	assert(sb->job == JOB_NONE && !sb->create && !sb->guest);
 	assert(!link_is_linked(&sb->in_pool) && !link_is_linked(&sb->in_team));
-	assert(list_is_empty(&sb->killers));
+	assert(list_is_empty(&sb->killers) && list_is_empty(&sb->pausers) &&
+	       list_is_empty(&sb->resumers));
 	loop_timer_fini(&sb->retry);
 	(void)identity_unref(sb->who);
 	return mem_free(sb);
@@ -200,7 +203,7 @@ static int row_sent(struct sandbox *sb, int r, uint32_t slot)
 	return 0;
 }
 
-int sandbox_write_row(struct sandbox *sb, uint32_t slot)
+int sandbox_write_row_as(struct sandbox *sb, enum sandbox_row as, uint32_t slot)
 {
 	struct store_sandbox row = {
 		.template_name = (char *)sb->tmpl->name,
@@ -210,7 +213,8 @@ int sandbox_write_row(struct sandbox *sb, uint32_t slot)
 		.metadata_json = sb->who->metadata_json,
 		.env_json = sb->who->env_json,
 		.internet = sb->internet,
-		.state = sb->state == SANDBOX_STOPPING ? SANDBOX_STOPPING : SANDBOX_RUNNING,
+		.auto_pause = sb->who->auto_pause,
+		.state = as,
 		.started_ns = sb->started_ns,
 		.end_at_ns = sb->end_at_ns,
 	};
@@ -219,6 +223,14 @@ int sandbox_write_row(struct sandbox *sb, uint32_t slot)
 	int r = row_sent(sb, store_put_sandbox(sb->reg->conf.store, &row, on_row, sb), slot);
 	sb->has_row |= r == 0;
 	return r;
+}
+
+int sandbox_write_row(struct sandbox *sb, uint32_t slot)
+{
+	enum sandbox_row as = sb->state == SANDBOX_STOPPING ? SANDBOX_ROW_STOPPING
+			      : sb->state == SANDBOX_PAUSED ? SANDBOX_ROW_PAUSED
+							    : SANDBOX_ROW_RUNNING;
+	return sandbox_write_row_as(sb, as, slot);
 }
 
 int sandbox_delete_row(struct sandbox *sb, uint32_t slot)
@@ -303,6 +315,7 @@ void sandbox_view(const struct sandbox *sb, struct sandbox_view *ret)
 		.memory_bytes = sb->tmpl->memory_bytes,
 		.disk_bytes = sb->tmpl->disk_bytes,
 		.internet = sb->internet,
+		.auto_pause = who->auto_pause,
 		.metadata = (const char *const *)who->metadata,
 		.env = (const char *const *)who->env,
 		.oom_kills = sb->oom_kills,

@@ -26,13 +26,14 @@ struct team {
 	struct sandboxes *reg;
 	unsigned refs;
 	char *id;
-	struct link running; /* newest first, then id ascending */
-	unsigned n_running, n_creating;
+	struct link owned; /* running and paused ones: newest first, then id ascending */
+	unsigned n_owned, n_paused, n_creating;
 };
 struct team *team_get(struct sandboxes *s, const char *id); /* a new reference; NULL on -ENOMEM */
 struct team *team_put(struct team *t);
 void team_add(struct team *t, struct sandbox *sb);
 void team_remove(struct team *t, struct sandbox *sb);
+unsigned team_running(const struct team *t); /* all but the paused ones */
 
 /* ---- who a sandbox is (identity.c) ---- */
 struct identity {
@@ -42,8 +43,8 @@ struct identity {
 	char **metadata; /* key, value, ..., NULL */
 	char **env;	 /* "K=V", NULL at the end */
 	char *metadata_json, *env_json;
-	unsigned timeout_s; /* of a create */
-	bool internet;
+	unsigned timeout_s; /* of a create or of a resume */
+	bool internet, auto_pause;
 };
 /* NULL on -ENOMEM. */
 struct identity *identity_from_params(struct sandboxes *s, const struct sandbox_params *p);
@@ -53,13 +54,18 @@ struct identity *identity_ref(struct identity *id);
 struct identity *identity_unref(struct identity *id);
 
 /* ---- pools (pool.c): one a template ---- */
+enum pool_stage {
+	POOL_STAGE_NEW,	    /* what the template needs may be missing */
+	POOL_STAGE_WARMING, /* its warm snapshot is looked for, or made (VMM_CAP_WARM) */
+	POOL_STAGE_READY,
+};
 struct pool {
 	struct sandboxes *reg;
 	const struct template *tmpl;
+	enum pool_stage stage;
 	struct link idle;    /* pooled ones that no create has */
 	struct link booting; /* being made for the pool, not claimed by a create */
 	unsigned n_idle, n_booting;
-	bool prepared;	   /* the driver has what the template needs */
 	unsigned n_boots;  /* of this template, for whomever */
 	unsigned failures; /* refills in a row */
 	uint64_t retry_ms; /* no refill before */
@@ -77,9 +83,23 @@ struct sandbox *pool_claim(struct pool *p, bool internet);
 bool pools_evict(struct sandboxes *s);
 /* Whether another boot of this template may begin now. */
 bool pool_may_boot(const struct pool *p);
+/* Drivers that clone: nothing boots before there is something to clone. */
+bool pool_needs_warm(const struct pool *p);
+/* Begin to make it, unless somebody does already or the machine is busy. 0 or -ENOMEM. */
+int pool_warm_up(struct pool *p);
+void pool_note_warm(struct pool *p, const struct err *err); /* that ended */
 
 /* ---- the object (object.c) ---- */
-enum sandbox_job { JOB_NONE, JOB_BOOT, JOB_HAND_OUT, JOB_ADOPT, JOB_DESTROY };
+enum sandbox_job {
+	JOB_NONE,
+	JOB_BOOT,
+	JOB_WARM,
+	JOB_HAND_OUT,
+	JOB_ADOPT,
+	JOB_PAUSE,
+	JOB_RESUME,
+	JOB_DESTROY,
+};
 
 struct sandbox {
 	struct sandboxes *reg; /* NULL once the registry is gone */
@@ -92,6 +112,7 @@ struct sandbox {
 	enum sandbox_end end;
 	char end_detail[200];
 	bool internet; /* the policy in force */
+	bool paused;   /* its instance stands still (VMM_CAP_PAUSE) */
 
 	struct vmm_inst *inst;
 	struct guest *guest;
@@ -114,8 +135,11 @@ struct sandbox {
 	uint64_t oom_kills, pids_refused, oom_ms;
 
 	struct link in_pool, in_team;
-	struct link killers; /* struct kill_wait */
-	unsigned events;     /* not yet told, a bit per kind */
+	/* Who is to be told of an end, a pause or a resume: struct sandbox_wait. */
+	struct link killers, pausers, resumers;
+	bool has_snapshot; /* the driver may keep one for it, named as it is */
+	bool committed;	   /* of a pause or a resume: there is no way back */
+	unsigned events;   /* not yet told, a bit per kind */
 	struct link in_events;
 	struct loop_timer retry; /* of a destroy that failed */
 	unsigned retries;
@@ -133,6 +157,9 @@ struct sandbox *sandbox_of_op(const struct op *op);
 int sandbox_write_row(struct sandbox *sb, uint32_t slot);
 int sandbox_delete_row(struct sandbox *sb, uint32_t slot);
 void sandbox_row_forget(struct op *op); /* as a step's cancel */
+/* The next row says this; what is in the store is what a restart believes. */
+enum sandbox_row { SANDBOX_ROW_RUNNING = 2, SANDBOX_ROW_STOPPING = 3, SANDBOX_ROW_PAUSED = 4 };
+int sandbox_write_row_as(struct sandbox *sb, enum sandbox_row as, uint32_t slot);
 /* Driver calls: before one, and its answer. */
 void sandbox_vmm_begin(struct sandbox *sb);
 void sandbox_vmm_answer(struct sandbox *sb, const struct err *err); /* may free sb */
@@ -152,6 +179,8 @@ void sandbox_set_state(struct sandbox *sb, enum sandbox_state next);
 void sandbox_end(struct sandbox *sb, enum sandbox_end why, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Is it somebody's: running, paused or between the two? */
+bool sandbox_state_is_owned(enum sandbox_state s);
 /* A job that was to lead elsewhere is over and did not: end (why, unless it is known already),
  * destroy, and tell the create. */
 void sandbox_job_failed(struct sandbox *sb, enum sandbox_end why, const struct err *err);
@@ -161,13 +190,28 @@ void recover_note_adopted(struct sandboxes *s); /* an adopt job is over */
 void recover_cancel(struct sandboxes *s);	/* its done function still comes */
 
 /* ---- jobs ---- */
-void sandbox_boot(struct sandbox *sb);	   /* op_boot.c */
-void sandbox_hand_out(struct sandbox *sb); /* op_hand_out.c: to sb->create */
-void sandbox_adopt(struct sandbox *sb);	   /* op_adopt.c */
-void sandbox_destroy(struct sandbox *sb);  /* op_destroy.c */
+void sandbox_boot(struct sandbox *sb);	       /* op_boot.c */
+void sandbox_warm(struct sandbox *sb);	       /* op_warm.c: it ends with that */
+void sandbox_hand_out(struct sandbox *sb);     /* op_hand_out.c: to sb->create */
+void sandbox_adopt(struct sandbox *sb);	       /* op_adopt.c */
+void sandbox_begin_pause(struct sandbox *sb);  /* op_pause.c */
+void sandbox_begin_resume(struct sandbox *sb); /* op_resume.c */
+void sandbox_destroy(struct sandbox *sb);      /* op_destroy.c */
 /* All tables, for the test that walks them. */
-extern const struct op_table sandbox_boot_table, sandbox_hand_out_table, sandbox_adopt_table,
-    sandbox_destroy_table, sandboxes_recover_table;
+extern const struct op_table sandbox_boot_table, sandbox_warm_table, sandbox_hand_out_table,
+    sandbox_adopt_table, sandbox_pause_table, sandbox_resume_table, sandbox_destroy_table,
+    sandboxes_recover_table;
+/* Steps that several jobs have. */
+int sandbox_step_prepare(struct op *op);
+int sandbox_step_settle(struct op *op);
+int sandbox_step_destroy(struct op *op);
+int sandbox_step_forget_snapshot(struct op *op);
+#define SANDBOX_PREPARE_LIMIT_MS 120000
+#define SANDBOX_CREATE_LIMIT_MS 60000
+/* Create its instance, from where start says. */
+void sandbox_create_instance(struct sandbox *sb, enum vmm_start start);
+/* Give its agent the template's settings; the answer wakes the job. 0 or -errno. */
+int sandbox_boot_agent(struct sandbox *sb, unsigned limit_ms);
 
 /* ---- creates (create.c) ---- */
 struct sandbox_create {
@@ -190,7 +234,8 @@ void creates_serve(struct sandboxes *s);
 /* sb, which was made for c, runs or has failed (err). c is gone then. */
 void create_succeeded(struct sandbox_create *c);
 void create_failed(struct sandbox_create *c, const struct err *err);
-void creates_fail_waiting(struct sandboxes *s, const struct err *err);
+/* Those that wait for a sandbox of this pool; NULL = of any. */
+void creates_fail_waiting(struct sandboxes *s, const struct pool *p, const struct err *err);
 
 /* ---- expiry (expiry.c): a heap over running ones by end_mono_ms ---- */
 int expiry_init(struct sandboxes *s);
@@ -205,8 +250,13 @@ void events_init(struct sandboxes *s);
 void events_fini(struct sandboxes *s);
 void events_publish(struct sandbox *sb, enum sandbox_event_kind kind);
 
-/* ---- kill.c ---- */
-void sandbox_tell_killers(struct sandbox *sb, const struct err *err);
+/* ---- who waits (wait.c) ---- */
+/* Only when memory is out, done comes from inside. */
+void sandbox_wait(struct sandbox *sb, struct link *list, sandbox_fn *done, void *arg);
+/* done comes from a later turn with this. */
+void sandbox_answer_later(struct sandbox *sb, const struct err *err, sandbox_fn *done, void *arg);
+void sandbox_tell(struct link *list, const struct err *err); /* from a fresh turn only */
+void sandbox_tell_later(struct link *list, const struct err *err);
 
 /* ---- the registry (registry.c) ---- */
 struct recover; /* recover.c */
@@ -240,4 +290,5 @@ struct sandboxes {
 void sandboxes_pump(struct sandboxes *s);
 /* What the pump does; tests call it. */
 void sandboxes_run_pump(struct sandboxes *s);
+/* Those that take the machine's room: all but the paused ones. */
 unsigned sandboxes_total(const struct sandboxes *s);

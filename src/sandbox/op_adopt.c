@@ -3,6 +3,7 @@
  * Take over a sandbox that ran before the daemon was restarted. State: creating; leads to running.
  *
  *   adopt  the driver finds the instance
+ *   thaw   it may have been on its way to a pause (VMM_CAP_PAUSE)
  *   check  its agent answers and has its identity
  *
  * One that cannot be taken over is lost: the destroy job removes what is left, and its row.
@@ -14,6 +15,7 @@
 #include "sandbox/object.h"
 
 #define ADOPT_LIMIT_MS 30000
+#define THAW_LIMIT_MS 45000
 #define CHECK_LIMIT_MS 10000
 
 static void on_adopted(const struct err *err, struct vmm_inst *inst, void *arg)
@@ -34,6 +36,22 @@ static int adopt(struct op *op)
 	return OP_WAIT;
 }
 
+static void on_thawed(const struct err *err, void *arg)
+{
+	sandbox_vmm_answer(arg, err);
+}
+
+static int thaw(struct op *op)
+{
+	struct sandbox *sb = sandbox_of_op(op);
+	const struct vmm_driver *d = sb->reg->conf.driver;
+	if (!(d->caps & VMM_CAP_PAUSE))
+		return OP_NEXT;
+	sandbox_vmm_begin(sb);
+	d->resume(sb->inst, on_thawed, sb);
+	return OP_WAIT;
+}
+
 static int check(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
@@ -46,9 +64,10 @@ static int check(struct op *op)
 
 static const struct op_step steps[] = {
 	{ "adopt", adopt, NULL, sandbox_vmm_forget, ADOPT_LIMIT_MS },
+	{ "thaw", thaw, NULL, sandbox_vmm_forget, THAW_LIMIT_MS },
 	{ "check", check, NULL, sandbox_guest_drop, CHECK_LIMIT_MS + 5000 },
 };
-const struct op_table sandbox_adopt_table = { "adopt", steps, 2 };
+const struct op_table sandbox_adopt_table = { "adopt", steps, 3 };
 
 static void on_done(struct op *op)
 {

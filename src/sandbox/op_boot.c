@@ -4,7 +4,9 @@
  *
  *   prepare  what the template needs on disk, once a template
  *   create   the driver makes the instance
- *   boot     the agent takes the template's settings and its first kernel answers
+ *   boot     the agent takes the template's settings and its first kernel answers; that of a clone
+ *            has done so before and wakes up
+ *   pause    it is to wait in a pool: it stands still (VMM_CAP_PAUSE)
  *
  * Nothing is undone here: a failure leads to stopping, and the destroy job takes away whatever is
  * there, also what a driver call delivers late.
@@ -12,27 +14,27 @@
 #include <errno.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "guest/guest.h"
 #include "image/template.h"
 #include "sandbox/object.h"
 
-#define PREPARE_LIMIT_MS 120000
-#define CREATE_LIMIT_MS 30000
 #define BOOT_LIMIT_MS 60000
+#define PAUSE_LIMIT_MS 45000 /* Firecracker itself gives a processor 30 s */
 
 static void on_prepared(const struct err *err, void *arg)
 {
 	struct sandbox *sb = arg;
-	if (sb->reg && err->code == 0)
-		sb->pool->prepared = true;
+	if (sb->reg && err->code == 0 && sb->job == JOB_BOOT)
+		sb->pool->stage = POOL_STAGE_READY;
 	sandbox_vmm_answer(sb, err);
 }
 
-static int prepare(struct op *op)
+int sandbox_step_prepare(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
 	const struct sandboxes_conf *c = &sb->reg->conf;
-	if (sb->pool->prepared)
+	if (sb->pool->stage == POOL_STAGE_READY)
 		return OP_NEXT;
 	sandbox_vmm_begin(sb);
 	c->driver->prepare(c->vmm, sb->tmpl, on_prepared, sb);
@@ -46,20 +48,25 @@ static void on_created(const struct err *err, struct vmm_inst *inst, void *arg)
 	sandbox_vmm_answer(sb, err);
 }
 
-static int create(struct op *op)
+void sandbox_create_instance(struct sandbox *sb, enum vmm_start start)
 {
-	struct sandbox *sb = sandbox_of_op(op);
 	const struct sandboxes_conf *c = &sb->reg->conf;
 	struct vmm_spec spec;
 	sandbox_fill_spec(sb, &spec);
+	spec.start = start;
+	(void)str_copy(spec.snapshot, sizeof(spec.snapshot), sb->id);
 	sandbox_vmm_begin(sb);
 	c->driver->create(c->vmm, &spec, sandbox_on_vmm_event, sb, on_created, sb);
+}
+
+static int create(struct op *op)
+{
+	sandbox_create_instance(sandbox_of_op(op), VMM_START_BEST);
 	return OP_WAIT;
 }
 
-static int boot(struct op *op)
+int sandbox_boot_agent(struct sandbox *sb, unsigned limit_ms)
 {
-	struct sandbox *sb = sandbox_of_op(op);
 	const struct guest_boot b = {
 		.template_id = sb->tmpl->id,
 		.user = sb->tmpl->user,
@@ -71,18 +78,52 @@ static int boot(struct op *op)
 		.history_bytes = sb->tmpl->history_bytes,
 	};
 	int r = sandbox_open_guest(sb);
+	if (r == 0)
+		guest_boot(sb->guest, &b, limit_ms, sandbox_guest_answer, sb);
+	return r;
+}
+
+/* A clone of one whose agent has booted only wakes up: it is told the time, and gets randomness
+ * that no other clone has. */
+static int boot(struct op *op)
+{
+	struct sandbox *sb = sandbox_of_op(op);
+	const struct vmm_driver *d = sb->reg->conf.driver;
+	bool warm = (d->caps & VMM_CAP_WARM) && d->is_warm(sb->inst);
+	int r = warm ? sandbox_open_guest(sb) : sandbox_boot_agent(sb, BOOT_LIMIT_MS);
 	if (r < 0)
 		return r;
-	guest_boot(sb->guest, &b, BOOT_LIMIT_MS, sandbox_guest_answer, sb);
+	if (warm)
+		guest_wake(sb->guest, BOOT_LIMIT_MS, sandbox_guest_answer, sb);
+	return OP_WAIT;
+}
+
+static void on_paused(const struct err *err, void *arg)
+{
+	struct sandbox *sb = arg;
+	sb->paused |= err->code == 0;
+	sandbox_vmm_answer(sb, err);
+}
+
+/* One that is to wait in a pool costs no processor meanwhile. */
+static int pause_idle(struct op *op)
+{
+	struct sandbox *sb = sandbox_of_op(op);
+	const struct vmm_driver *d = sb->reg->conf.driver;
+	if (sb->create || !(d->caps & VMM_CAP_PAUSE))
+		return OP_NEXT;
+	sandbox_vmm_begin(sb);
+	d->pause(sb->inst, on_paused, sb);
 	return OP_WAIT;
 }
 
 static const struct op_step steps[] = {
-	{ "prepare", prepare, NULL, sandbox_vmm_forget, PREPARE_LIMIT_MS },
-	{ "create", create, NULL, sandbox_vmm_forget, CREATE_LIMIT_MS },
+	{ "prepare", sandbox_step_prepare, NULL, sandbox_vmm_forget, SANDBOX_PREPARE_LIMIT_MS },
+	{ "create", create, NULL, sandbox_vmm_forget, SANDBOX_CREATE_LIMIT_MS },
 	{ "boot", boot, NULL, sandbox_guest_drop, BOOT_LIMIT_MS + 5000 },
+	{ "pause", pause_idle, NULL, sandbox_vmm_forget, PAUSE_LIMIT_MS },
 };
-const struct op_table sandbox_boot_table = { "boot", steps, 3 };
+const struct op_table sandbox_boot_table = { "boot", steps, 4 };
 
 static void on_done(struct op *op)
 {

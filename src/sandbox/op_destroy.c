@@ -5,8 +5,10 @@
  *
  *   disconnect  its streams break, so that clients hear of the end at once
  *   settle      a driver call that another job left behind is waited for: it may still deliver an
- * instance destroy     the instance row         last: until then a restart finds the sandbox and
- * destroys it
+ *               instance
+ *   destroy     the instance
+ *   snapshot    what the driver keeps of a paused one
+ *   row         last: until then a restart finds the sandbox and destroys it
  *
  * A failure is tried again later, for ever: nothing else can end a sandbox. Who waits for a kill
  * hears of the first one.
@@ -31,7 +33,7 @@ static int disconnect(struct op *op)
 	return OP_NEXT;
 }
 
-static int settle(struct op *op)
+int sandbox_step_settle(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
 	if (!sb->vmm_pending)
@@ -51,13 +53,33 @@ static void on_destroyed(const struct err *err, void *arg)
 	sandbox_vmm_answer(sb, err);
 }
 
-static int destroy(struct op *op)
+int sandbox_step_destroy(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
 	if (!sb->inst)
 		return OP_NEXT;
 	sandbox_vmm_begin(sb);
 	sb->reg->conf.driver->destroy(sb->inst, on_destroyed, sb);
+	return OP_WAIT;
+}
+
+static void on_forgotten(const struct err *err, void *arg)
+{
+	struct sandbox *sb = arg;
+	sb->has_snapshot &= err->code != 0;
+	if (err->code)
+		log_error("sandbox %s: its snapshot: %s", sb->id, err_text(err));
+	sandbox_vmm_answer(sb, err);
+}
+
+int sandbox_step_forget_snapshot(struct op *op)
+{
+	struct sandbox *sb = sandbox_of_op(op);
+	const struct sandboxes_conf *c = &sb->reg->conf;
+	if (!sb->has_snapshot)
+		return OP_NEXT;
+	sandbox_vmm_begin(sb);
+	c->driver->snapshot_remove(c->vmm, sb->id, on_forgotten, sb);
 	return OP_WAIT;
 }
 
@@ -72,11 +94,12 @@ static int row(struct op *op)
 
 static const struct op_step steps[] = {
 	{ "disconnect", disconnect, NULL, NULL, 1000 },
-	{ "settle", settle, NULL, sandbox_vmm_forget, SETTLE_LIMIT_MS },
-	{ "destroy", destroy, NULL, sandbox_vmm_forget, DESTROY_LIMIT_MS },
+	{ "settle", sandbox_step_settle, NULL, sandbox_vmm_forget, SETTLE_LIMIT_MS },
+	{ "destroy", sandbox_step_destroy, NULL, sandbox_vmm_forget, DESTROY_LIMIT_MS },
+	{ "snapshot", sandbox_step_forget_snapshot, NULL, sandbox_vmm_forget, DESTROY_LIMIT_MS },
 	{ "row", row, NULL, sandbox_row_forget, ROW_LIMIT_MS },
 };
-const struct op_table sandbox_destroy_table = { "destroy", steps, 4 };
+const struct op_table sandbox_destroy_table = { "destroy", steps, 5 };
 
 static void on_done(struct op *op)
 {
@@ -88,7 +111,7 @@ static void on_done(struct op *op)
 		sb->retries++;
 		if (sb->reg->state == SANDBOXES_OPEN)
 			loop_timer_set(&sb->retry, (uint64_t)RETRY_FIRST_MS << doublings);
-		sandbox_tell_killers(sb, &err);
+		sandbox_tell(&sb->killers, &err);
 	} else {
 		sandbox_set_state(sb, SANDBOX_GONE);
 	}

@@ -2,6 +2,7 @@
 /*
  * Give a booted sandbox to the create that it has. State: creating or pooled; leads to running.
  *
+ *   resume    it may have stood still in the pool
  *   internet  the create's network policy, before anything of its owner is inside
  *   init      the agent gets identity, environment, clock and entropy
  *   row       from here on it survives our restart
@@ -16,9 +17,27 @@
 #include "image/template.h"
 #include "sandbox/object.h"
 
+#define RESUME_LIMIT_MS 45000
 #define INTERNET_LIMIT_MS 10000
 #define INIT_LIMIT_MS 10000
 #define ROW_LIMIT_MS 10000
+
+static void on_resumed(const struct err *err, void *arg)
+{
+	struct sandbox *sb = arg;
+	sb->paused &= err->code != 0;
+	sandbox_vmm_answer(sb, err);
+}
+
+static int resume(struct op *op)
+{
+	struct sandbox *sb = sandbox_of_op(op);
+	if (!sb->paused)
+		return OP_NEXT;
+	sandbox_vmm_begin(sb);
+	sb->reg->conf.driver->resume(sb->inst, on_resumed, sb);
+	return OP_WAIT;
+}
 
 static void on_internet(const struct err *err, void *arg)
 {
@@ -64,11 +83,12 @@ static int row(struct op *op)
 }
 
 static const struct op_step steps[] = {
+	{ "resume", resume, NULL, sandbox_vmm_forget, RESUME_LIMIT_MS },
 	{ "internet", internet, NULL, sandbox_vmm_forget, INTERNET_LIMIT_MS },
 	{ "init", init, NULL, sandbox_guest_drop, INIT_LIMIT_MS },
 	{ "row", row, NULL, sandbox_row_forget, ROW_LIMIT_MS },
 };
-const struct op_table sandbox_hand_out_table = { "hand-out", steps, 3 };
+const struct op_table sandbox_hand_out_table = { "hand-out", steps, 4 };
 
 static void on_done(struct op *op)
 {

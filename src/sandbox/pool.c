@@ -8,6 +8,9 @@
  *   - at most create_parallel boots at once, of creates and pools together; creates choose first.
  *   - after a failure later and later, up to BACKOFF_MAX_MS.
  *   - idle ones and those being made never exceed the template's pool.max.
+ *
+ * Drivers that clone (VMM_CAP_WARM) get something to clone first: one instance is booted for that
+ * alone, see op_warm.c. Drivers that can pause let idle ones stand still.
  */
 #include <errno.h>
 
@@ -124,24 +127,45 @@ size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t)
 
 /* ---- boots ---- */
 
+static bool has_room(const struct sandboxes *s)
+{
+	return s->n_boots < s->conf.create_parallel && sandboxes_total(s) < s->conf.max_sandboxes;
+}
+
+bool pool_needs_warm(const struct pool *p)
+{
+	return p->stage != POOL_STAGE_READY && (p->reg->conf.driver->caps & VMM_CAP_WARM);
+}
+
 /* The first boot of a template prepares it; others wait for that. */
 bool pool_may_boot(const struct pool *p)
 {
-	const struct sandboxes *s = p->reg;
-	return s->n_boots < s->conf.create_parallel && (p->prepared || p->n_boots == 0) &&
-	       sandboxes_total(s) < s->conf.max_sandboxes;
+	bool ready = p->stage == POOL_STAGE_READY;
+	return has_room(p->reg) && !pool_needs_warm(p) && (ready || p->n_boots == 0);
 }
 
-void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err)
+static struct sandbox *new_member(struct pool *p)
 {
-	struct pool *p = sb->pool;
-	if (err->code == 0) {
-		p->failures = 0;
-		p->retry_ms = 0;
-		return;
-	}
-	if (!refill || sb->state == SANDBOX_STOPPING)
-		return;
+	char id[ID_SANDBOX_LEN + 1];
+	id_sandbox(id);
+	return sandbox_new(p->reg, id, p->tmpl);
+}
+
+int pool_warm_up(struct pool *p)
+{
+	if (p->stage != POOL_STAGE_NEW || !has_room(p->reg))
+		return 0;
+	struct sandbox *sb = new_member(p);
+	if (!sb)
+		return -ENOMEM;
+	p->stage = POOL_STAGE_WARMING;
+	sandbox_warm(sb);
+	return 0;
+}
+
+/* Later and later, up to BACKOFF_MAX_MS. */
+static void back_off(struct pool *p, const struct err *err)
+{
 	uint64_t wait = BACKOFF_FIRST_MS;
 	for (unsigned i = 0; i < p->failures && wait < BACKOFF_MAX_MS; i++)
 		wait *= 2;
@@ -150,6 +174,33 @@ void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err)
 	p->retry_ms = clock_mono_ms() + wait;
 	log_warn("pool of %s: %s; next try in %llu ms", p->tmpl->name, err_text(err),
 	    (unsigned long long)wait);
+}
+
+static void forget_failures(struct pool *p)
+{
+	p->failures = 0;
+	p->retry_ms = 0;
+}
+
+/* Who waits for the template hears at once why it cannot be had; the next create tries again. */
+void pool_note_warm(struct pool *p, const struct err *err)
+{
+	p->stage = err->code ? POOL_STAGE_NEW : POOL_STAGE_READY;
+	if (err->code == 0) {
+		forget_failures(p);
+		return;
+	}
+	back_off(p, err);
+	creates_fail_waiting(p->reg, p, err);
+}
+
+void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err)
+{
+	struct pool *p = sb->pool;
+	if (err->code == 0)
+		forget_failures(p);
+	else if (refill && sb->state != SANDBOX_STOPPING)
+		back_off(p, err);
 }
 
 /* ---- refills ---- */
@@ -183,9 +234,7 @@ static uint64_t held_for(struct sandboxes *s, uint64_t now)
 
 static int start_refill(struct pool *p)
 {
-	char id[ID_SANDBOX_LEN + 1];
-	id_sandbox(id);
-	struct sandbox *sb = sandbox_new(p->reg, id, p->tmpl);
+	struct sandbox *sb = new_member(p);
 	if (!sb)
 		return -ENOMEM;
 	pool_add(sb);
@@ -199,6 +248,8 @@ static uint64_t refill(struct pool *p, uint64_t now, bool one_only, unsigned *st
 	while (is_short(p)) {
 		if (now < p->retry_ms)
 			return p->retry_ms - now;
+		if (pool_needs_warm(p))
+			return pool_warm_up(p) < 0 ? BACKOFF_FIRST_MS : 0;
 		if (!pool_may_boot(p) || (one_only && *started))
 			return 0; /* the end of a job pumps again */
 		if (start_refill(p) < 0)

@@ -5,6 +5,7 @@
  *   load   read the rows
  *   adopt  take over each that was running, a few at a time; what fails is lost and destroyed
  *   sweep  the driver removes every instance that nobody took over
+ *   snapshots  and every snapshot that belongs to no paused one
  *   rows   only now the rows go whose sandboxes were not taken over at all; a sweep that failed
  * keeps them, so that the next start tries again
  *
@@ -29,6 +30,7 @@
 /* Outlives a recovery that was cut short until the driver has answered. */
 struct sweep {
 	struct recover *owner; /* NULL: nobody wants the answer */
+	const char *what;
 };
 
 struct recover {
@@ -74,7 +76,9 @@ static uint64_t end_from_row(const struct store_sandbox *r)
 /* Why a row cannot be taken over at all, or NULL. */
 static const char *objection(const struct sandboxes *s, const struct store_sandbox *r)
 {
-	if (r->state != SANDBOX_RUNNING)
+	if (r->state == SANDBOX_ROW_PAUSED && !(s->conf.driver->caps & VMM_CAP_SNAPSHOT))
+		return "it is paused, and the driver keeps no snapshots";
+	if (r->state != SANDBOX_ROW_RUNNING && r->state != SANDBOX_ROW_PAUSED)
 		return "it was being removed";
 	if (!id_sandbox_valid(r->id) || map_get(s->by_id, r->id))
 		return "its id is malformed";
@@ -85,13 +89,15 @@ static const char *objection(const struct sandboxes *s, const struct store_sandb
 	return NULL;
 }
 
-static bool begin_adopt(struct recover *rec, const struct store_sandbox *r)
+enum taken { TAKEN_NOT, TAKEN_PAUSED, TAKEN_RUNNING };
+
+static enum taken take_over(struct recover *rec, const struct store_sandbox *r)
 {
 	struct sandboxes *s = rec->reg;
 	const char *why = objection(s, r);
 	if (why) {
 		log_warn("sandbox %s is not taken over: %s", r->id, why);
-		return false;
+		return TAKEN_NOT;
 	}
 	struct identity *who = identity_from_row(s, r);
 	struct sandbox *sb =
@@ -99,7 +105,7 @@ static bool begin_adopt(struct recover *rec, const struct store_sandbox *r)
 	if (!sb) {
 		(void)identity_unref(who);
 		log_error("sandbox %s is not taken over: out of memory, or a bad row", r->id);
-		return false;
+		return TAKEN_NOT;
 	}
 	sb->who = who;
 	sb->has_row = true;
@@ -107,18 +113,22 @@ static bool begin_adopt(struct recover *rec, const struct store_sandbox *r)
 	sb->started_ns = r->started_ns;
 	sb->end_at_ns = r->end_at_ns;
 	sb->end_mono_ms = end_from_row(r);
+	if (r->state == SANDBOX_ROW_PAUSED) {
+		sb->has_snapshot = true;
+		sandbox_set_state(sb, SANDBOX_PAUSED);
+		return TAKEN_PAUSED;
+	}
 	sandbox_adopt(sb);
-	return true;
+	return TAKEN_RUNNING;
 }
 
 static void adopt_more(struct recover *rec)
 {
 	while (rec->next < rec->n_rows && rec->n_adopting < ADOPT_PARALLEL) {
 		size_t i = rec->next++;
-		if (begin_adopt(rec, &rec->rows[i]))
-			rec->n_adopting++;
-		else
-			rec->dropped[i] = true;
+		enum taken how = take_over(rec, &rec->rows[i]);
+		rec->n_adopting += how == TAKEN_RUNNING;
+		rec->dropped[i] = how == TAKEN_NOT;
 	}
 }
 
@@ -154,33 +164,62 @@ static bool keep(const char *id, void *arg)
 	return sb && (sb->inst || sb->vmm_pending);
 }
 
+static bool keep_snapshot(const char *id, void *arg)
+{
+	const struct sweep *sw = arg;
+	const struct sandbox *sb = sw->owner ? map_get(sw->owner->reg->by_id, id) : NULL;
+	return !sw->owner || (sb && sb->has_snapshot);
+}
+
 static void on_swept(const struct err *err, unsigned removed, void *arg)
 {
 	struct sweep *sw = arg;
 	struct recover *rec = sw->owner;
+	const char *what = sw->what;
 	mem_free(sw);
 	if (!rec)
 		return;
 	rec->sweep = NULL;
 	if (removed)
-		log_info("removed %u sandboxes that nobody owns", removed);
+		log_info("removed %u %s that nobody owns", removed, what);
 	if (err->code) /* no reason not to serve what runs */
-		log_error("sandboxes that nobody owns could not be removed: %s", err_text(err));
-	rec->swept = err->code == 0;
+		log_error("%s that nobody owns could not be removed: %s", what, err_text(err));
+	rec->swept &= err->code == 0;
 	op_wake(&rec->op, rec->slot, 0);
+}
+
+static int begin_sweep(struct recover *rec, const char *what)
+{
+	rec->sweep = mem_zalloc(sizeof(*rec->sweep));
+	if (!rec->sweep)
+		return -ENOMEM;
+	rec->sweep->owner = rec;
+	rec->sweep->what = what;
+	rec->slot = op_slot(&rec->op);
+	return OP_WAIT;
 }
 
 static int sweep(struct op *op)
 {
 	struct recover *rec = of_op(op);
 	const struct sandboxes_conf *c = &rec->reg->conf;
-	rec->sweep = mem_zalloc(sizeof(*rec->sweep));
-	if (!rec->sweep)
-		return -ENOMEM;
-	rec->sweep->owner = rec;
-	rec->slot = op_slot(op);
-	c->driver->sweep(c->vmm, keep, rec->sweep, on_swept, rec->sweep);
-	return OP_WAIT;
+	int r = begin_sweep(rec, "sandboxes");
+	rec->swept = true;
+	if (r == OP_WAIT)
+		c->driver->sweep(c->vmm, keep, rec->sweep, on_swept, rec->sweep);
+	return r;
+}
+
+static int snapshots(struct op *op)
+{
+	struct recover *rec = of_op(op);
+	const struct sandboxes_conf *c = &rec->reg->conf;
+	if (!(c->driver->caps & VMM_CAP_SNAPSHOT))
+		return OP_NEXT;
+	int r = begin_sweep(rec, "snapshots");
+	if (r == OP_WAIT)
+		c->driver->sweep_snapshots(c->vmm, keep_snapshot, rec->sweep, on_swept, rec->sweep);
+	return r;
 }
 
 static void forget_sweep(struct op *op)
@@ -204,9 +243,10 @@ static const struct op_step steps[] = {
 	{ "load", load, NULL, NULL, 60000 },
 	{ "adopt", adopt, NULL, NULL, ADOPT_LIMIT_MS },
 	{ "sweep", sweep, NULL, forget_sweep, SWEEP_LIMIT_MS },
+	{ "snapshots", snapshots, NULL, forget_sweep, SWEEP_LIMIT_MS },
 	{ "rows", rows, NULL, NULL, 60000 },
 };
-const struct op_table sandboxes_recover_table = { "recover", steps, 4 };
+const struct op_table sandboxes_recover_table = { "recover", steps, 5 };
 
 static void recover_free(struct recover *rec)
 {

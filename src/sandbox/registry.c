@@ -114,11 +114,12 @@ void sandboxes_shutdown(struct sandboxes *s, bool kill, void (*done)(void *arg),
 	s->on_closed = done;
 	s->on_closed_arg = arg;
 	(void)err_set(&err, -ESHUTDOWN, "the server is stopping");
-	creates_fail_waiting(s, &err);
+	creates_fail_waiting(s, NULL, &err);
 	recover_cancel(s);
 	for (struct sandbox *sb; (sb = map_next(s->by_id, &it, NULL));) {
-		bool stays = sb->state == SANDBOX_RUNNING || sb->job == JOB_ADOPT;
-		if (kill || !stays)
+		bool stays = sandbox_state_is_owned(sb->state) || sb->job == JOB_ADOPT;
+		bool stored = sb->state == SANDBOX_PAUSED;
+		if (!stays || (kill && !stored))
 			sandbox_end(sb, SANDBOX_END_SHUTDOWN, why);
 	}
 	sandboxes_pump(s);
@@ -128,13 +129,13 @@ void sandboxes_shutdown(struct sandboxes *s, bool kill, void (*done)(void *arg),
 
 unsigned sandboxes_total(const struct sandboxes *s)
 {
-	return (unsigned)map_size(s->by_id);
+	return (unsigned)map_size(s->by_id) - s->count[SANDBOX_PAUSED];
 }
 
 struct sandbox *sandboxes_find(const struct sandboxes *s, const char *id)
 {
 	struct sandbox *sb = map_get(s->by_id, id);
-	bool owned =
-	    sb && (sb->state == SANDBOX_RUNNING || (sb->state == SANDBOX_STOPPING && sb->has_row));
+	bool owned = sb && (sandbox_state_is_owned(sb->state) ||
+			       (sb->state == SANDBOX_STOPPING && sb->has_row));
 	return owned ? sb : NULL;
 }

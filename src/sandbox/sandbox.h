@@ -7,8 +7,11 @@
  * Lifecycle: one table of allowed moves and one setter, which alone moves the object between lists,
  * writes the store row, publishes the event and traces.
  *
- *   creating -> pooled -> running -> stopping -> gone
- *        \________________/^   any state but gone -> stopping
+ *   creating -> pooled -> running -> pausing -> paused -> resuming -> running ...
+ *        \________________/^         any state but gone -> stopping -> gone
+ *
+ * A paused one exists on the disk only. What fails on the way there leads back to running, what
+ * fails on the way back leads to paused: a sandbox whose snapshot could not be made runs on.
  *
  * A pooled sandbox has no identity beyond its id; a create gives it one. Every callback comes
  * exactly once from a later loop turn.
@@ -36,6 +39,9 @@ enum sandbox_state {
 	SANDBOX_CREATING,
 	SANDBOX_POOLED,
 	SANDBOX_RUNNING,
+	SANDBOX_PAUSING,
+	SANDBOX_PAUSED,
+	SANDBOX_RESUMING,
 	SANDBOX_STOPPING,
 	SANDBOX_GONE,
 };
@@ -58,6 +64,7 @@ const char *sandbox_end_name(enum sandbox_end e); /* "killed", "timeout", ... */
 #define SANDBOX_E_LIMIT 2    /* the team has too many sandboxes */
 #define SANDBOX_E_CAPACITY 3 /* this machine takes no more */
 #define SANDBOX_E_STATE 4    /* not possible in the sandbox's state */
+#define SANDBOX_E_DRIVER 5   /* the driver cannot do that */
 
 /* ---- what callers see of one sandbox; borrowed, valid until the next loop turn ---- */
 struct sandbox_view {
@@ -77,6 +84,7 @@ struct sandbox_view {
 	unsigned cpu_milli;
 	uint64_t memory_bytes, disk_bytes;
 	bool internet;
+	bool auto_pause;	     /* what the end of its time does: pause instead of end */
 	const char *const *metadata; /* key, value, key, value, ..., NULL */
 	const char *const *env;	     /* "K=V", NULL at the end */
 	uint64_t oom_kills, pids_refused;
@@ -106,8 +114,8 @@ struct sandboxes *sandboxes_free(struct sandboxes *s);
  * listening. 0, or -ENOMEM: done does not come. */
 int sandboxes_recover(
     struct sandboxes *s, void (*done)(const struct err *err, void *arg), void *arg);
-/* Stop: kill everything when kill is set (pool members always), else leave running ones to the next
- * start. */
+/* Stop: end everything that runs when kill is set (pool members always), else leave it to the next
+ * start. Paused ones stay. */
 void sandboxes_shutdown(struct sandboxes *s, bool kill, void (*done)(void *arg), void *arg);
 
 struct sandbox_params {
@@ -118,7 +126,8 @@ struct sandbox_params {
 	bool secure;
 	bool internet; /* and the template allows it */
 	bool allow_public_traffic;
-	const char *mask_host;	     /* NULL = none; copied */
+	bool auto_pause;       /* when its time is over; needs a driver that keeps snapshots */
+	const char *mask_host; /* NULL = none; copied */
 	const char *const *metadata; /* key, value, ..., NULL; copied */
 	const char *const *env;	     /* "K=V", ..., NULL; copied */
 };
@@ -131,21 +140,32 @@ struct sandbox_create *sandbox_create(
 /* The caller is gone: done is not called; a sandbox that still comes up is removed. */
 void sandbox_create_cancel(struct sandbox_create *c);
 
-/* Only running and stopping ones have an owner; NULL when unknown. */
+/* Only those that have an owner: running, paused and what lies between, stopping; NULL when
+ * unknown. */
 struct sandbox *sandboxes_find(const struct sandboxes *s, const char *id);
 typedef void sandbox_fn(const struct err *err, void *arg);
 /* Works from every state, is idempotent: done when nothing is left of it, or with the first failure
  * of what is then tried for ever. done may be NULL. Only when memory is out, done comes from
  * inside. */
 void sandbox_kill(struct sandbox *sb, enum sandbox_end why, sandbox_fn *done, void *arg);
+/* Put it on the disk: done when nothing of it runs any more, or with the reason why it still does.
+ * SANDBOX_E_STATE: it is paused, or on its way to its end. SANDBOX_E_DRIVER. Callers of a pause in
+ * progress wait for the same one. Only when memory is out, done comes from inside. */
+void sandbox_pause(struct sandbox *sb, sandbox_fn *done, void *arg);
+/* Let a paused one run again for s seconds. SANDBOX_E_STATE: it runs, or is on its way to its end;
+ * SANDBOX_E_LIMIT, SANDBOX_E_CAPACITY as for a create; -ERANGE: s. After a failure it is paused
+ * still. Callers of a resume in progress wait for the same one; one during a pause is served after
+ * it. */
+void sandbox_resume(
+    struct sandbox *sb, unsigned s, unsigned team_limit, sandbox_fn *done, void *arg);
 /* end_at := now + s (only_extend: never earlier than now). The template's max applies: -ERANGE. */
 int sandbox_set_timeout(struct sandbox *sb, unsigned s, bool only_extend, struct err *reterr);
 /* Running ones only: SANDBOX_E_STATE. Only when memory is out, done comes from inside. */
 void sandbox_usage(struct sandbox *sb,
     void (*done)(const struct err *err, const struct vmm_usage *u, void *arg), void *arg);
 
-/* Newest first (then id ascending), running ones of the team. before: continue after this
- * (started_ns, id); NULL from the start. Returns how many were put into out (borrowed). */
+/* Newest first (then id ascending), running and paused ones of the team. before: continue after
+ * this (started_ns, id); NULL from the start. Returns how many were put into out (borrowed). */
 struct sandbox_cursor {
 	int64_t started_ns;
 	char id[ID_SANDBOX_LEN + 1];
@@ -155,12 +175,15 @@ struct sandbox_filter {
 	const char *const *metadata; /* all pairs must match; NULL = any */
 	int64_t started_after_ns;    /* inclusive; 0 = any */
 	const struct template *tmpl; /* NULL = any */
+	bool hide_running, hide_paused;
 	bool ascending;
 	const struct sandbox_cursor *after;
 };
 size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f,
     struct sandbox **out, size_t max, bool *ret_more);
-size_t sandboxes_count(const struct sandboxes *s, const char *team_id); /* running; NULL = of all */
+/* Those that are not paused; team NULL = of all. */
+size_t sandboxes_count(const struct sandboxes *s, const char *team_id);
+size_t sandboxes_count_paused(const struct sandboxes *s, const char *team_id);
 /* Idle members of the template's pool. */
 size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t);
 
@@ -170,6 +193,8 @@ enum sandbox_event_kind {
 	SANDBOX_EVENT_TIMEOUT_CHANGED,
 	SANDBOX_EVENT_OOM,
 	SANDBOX_EVENT_PIDS_LIMIT,
+	SANDBOX_EVENT_PAUSED,
+	SANDBOX_EVENT_RESUMED,
 	SANDBOX_EVENT_ENDED, /* view->end says why */
 };
 struct sandbox_sub;

@@ -4,13 +4,16 @@
  * it: the lists of pools and teams, the expiry heap, counters, events, the row's state. Jobs ask
  * for moves; they never do these things themselves.
  *
- *   entered      lists                     also
- *   creating     (by_id)
- *   pooled       its pool's idle ones
- *   running      its team's, expiry        CREATED, unless it was adopted
- *   stopping                               row says so, ENDED if it was running; the destroy job
- * follows gone         none                      killers are told, the registry's reference is
- * dropped
+ *   entered    lists                       also
+ *   creating   (by_id)
+ *   pooled     its pool's idle ones
+ *   running    its team's, expiry          CREATED or RESUMED, unless it was adopted
+ *   pausing    its team's
+ *   paused     its team's                  PAUSED, unless a row said so
+ *   resuming   its team's
+ *   stopping                               row says so, ENDED if it was somebody's; the destroy
+ *                                          job follows
+ *   gone       none                        who waits is told, the registry's reference is dropped
  */
 #include <assert.h>
 #include <errno.h>
@@ -25,9 +28,13 @@
 #define BIT(state) (1u << (state))
 
 static const unsigned allowed[SANDBOX_GONE + 1] = {
-	[SANDBOX_CREATING] = BIT(SANDBOX_POOLED) | BIT(SANDBOX_RUNNING) | BIT(SANDBOX_STOPPING),
+	[SANDBOX_CREATING] = BIT(SANDBOX_POOLED) | BIT(SANDBOX_RUNNING) | BIT(SANDBOX_PAUSED) |
+			     BIT(SANDBOX_STOPPING),
 	[SANDBOX_POOLED] = BIT(SANDBOX_RUNNING) | BIT(SANDBOX_STOPPING),
-	[SANDBOX_RUNNING] = BIT(SANDBOX_STOPPING),
+	[SANDBOX_RUNNING] = BIT(SANDBOX_PAUSING) | BIT(SANDBOX_STOPPING),
+	[SANDBOX_PAUSING] = BIT(SANDBOX_RUNNING) | BIT(SANDBOX_PAUSED) | BIT(SANDBOX_STOPPING),
+	[SANDBOX_PAUSED] = BIT(SANDBOX_RESUMING) | BIT(SANDBOX_STOPPING),
+	[SANDBOX_RESUMING] = BIT(SANDBOX_RUNNING) | BIT(SANDBOX_PAUSED) | BIT(SANDBOX_STOPPING),
 	[SANDBOX_STOPPING] = BIT(SANDBOX_GONE),
 };
 
@@ -35,6 +42,9 @@ static const char *const state_names[] = {
 	[SANDBOX_CREATING] = "creating",
 	[SANDBOX_POOLED] = "pooled",
 	[SANDBOX_RUNNING] = "running",
+	[SANDBOX_PAUSING] = "pausing",
+	[SANDBOX_PAUSED] = "paused",
+	[SANDBOX_RESUMING] = "resuming",
 	[SANDBOX_STOPPING] = "stopping",
 	[SANDBOX_GONE] = "gone",
 };
@@ -60,35 +70,67 @@ const char *sandbox_end_name(enum sandbox_end e)
 	return end_names[e];
 }
 
-static void leave(struct sandbox *sb)
+bool sandbox_state_is_owned(enum sandbox_state s)
+{
+	return s >= SANDBOX_RUNNING && s <= SANDBOX_RESUMING;
+}
+
+static void leave(struct sandbox *sb, enum sandbox_state next)
 {
 	pool_remove(sb);
-	if (sb->state == SANDBOX_RUNNING) {
-		team_remove(sb->who->team, sb);
+	if (sb->state == SANDBOX_RUNNING)
 		expiry_remove(sb);
-	}
+	if (sb->state == SANDBOX_PAUSED)
+		sb->who->team->n_paused--;
+	if (sandbox_state_is_owned(sb->state) && !sandbox_state_is_owned(next))
+		team_remove(sb->who->team, sb);
+}
+
+static void enter_running(struct sandbox *sb, enum sandbox_state before)
+{
+	expiry_add(sb);
+	if (sb->create) /* not when it was adopted */
+		events_publish(sb, SANDBOX_EVENT_CREATED);
+	else if (before == SANDBOX_RESUMING)
+		events_publish(sb, SANDBOX_EVENT_RESUMED);
+}
+
+/* Pauses and resumes that nothing comes of any more. */
+static void tell_of_end(struct sandbox *sb)
+{
+	struct err err = ERR_INIT;
+	(void)err_set(&err, SANDBOX_E_STATE, "sandbox %s ended: %s", sb->id, sb->end_detail);
+	sandbox_tell_later(&sb->pausers, &err);
+	sandbox_tell_later(&sb->resumers, &err);
 }
 
 static void enter(struct sandbox *sb, enum sandbox_state before)
 {
 	struct sandboxes *s = sb->reg;
+	if (sandbox_state_is_owned(sb->state) && !sandbox_state_is_owned(before))
+		team_add(sb->who->team, sb);
 	switch (sb->state) {
 	case SANDBOX_CREATING:
+	case SANDBOX_PAUSING:
+	case SANDBOX_RESUMING:
 		break;
 	case SANDBOX_POOLED:
 		pool_add(sb);
 		break;
 	case SANDBOX_RUNNING:
-		team_add(sb->who->team, sb);
-		expiry_add(sb);
-		if (sb->create) /* not when it was adopted */
-			events_publish(sb, SANDBOX_EVENT_CREATED);
+		enter_running(sb, before);
+		break;
+	case SANDBOX_PAUSED:
+		sb->who->team->n_paused++;
+		if (before == SANDBOX_PAUSING)
+			events_publish(sb, SANDBOX_EVENT_PAUSED);
 		break;
 	case SANDBOX_STOPPING:
 		if (sb->has_row)
 			(void)sandbox_write_row(sb, 0);
-		if (before == SANDBOX_RUNNING)
+		if (sandbox_state_is_owned(before))
 			events_publish(sb, SANDBOX_EVENT_ENDED);
+		tell_of_end(sb);
 		break;
 	case SANDBOX_GONE:
 		(void)map_remove(s->by_id, sb->id);
@@ -104,7 +146,7 @@ void sandbox_set_state(struct sandbox *sb, enum sandbox_state next)
 	assert(allowed[before] & BIT(next));
 	log_debug("sandbox %s: %s -> %s%s%s", sb->id, state_names[before], state_names[next],
 	    sb->end ? ", " : "", end_names[sb->end]);
-	leave(sb);
+	leave(sb, next);
 	s->count[before]--;
 	s->count[next]++;
 	sb->state = next;
@@ -112,7 +154,7 @@ void sandbox_set_state(struct sandbox *sb, enum sandbox_state next)
 	sandboxes_pump(s);
 	if (next == SANDBOX_GONE) {
 		s->count[next]--; /* nobody counts the dead */
-		sandbox_tell_killers(sb, &no_error);
+		sandbox_tell(&sb->killers, &no_error);
 		(void)sandbox_unref(sb);
 	}
 }

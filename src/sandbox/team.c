@@ -18,7 +18,7 @@ struct team *team_get(struct sandboxes *s, const char *id)
 		return NULL;
 	t->reg = s;
 	t->refs = 1;
-	link_init(&t->running);
+	link_init(&t->owned);
 	t->id = mem_strdup(id);
 	if (!t->id || map_add(s->teams, id, t) < 0) {
 		mem_free(t->id);
@@ -54,29 +54,35 @@ static struct sandbox *of_link(struct link *l)
 /* A new one is the newest, so that this ends at the first comparison, nearly always. */
 void team_add(struct team *t, struct sandbox *sb)
 {
-	struct link *at = t->running.next;
-	while (at != &t->running &&
+	struct link *at = t->owned.next;
+	while (at != &t->owned &&
 	       order(of_link(at)->started_ns, of_link(at)->id, sb->started_ns, sb->id) < 0)
 		at = at->next;
 	link_insert_(&sb->in_team, at);
-	t->n_running++;
+	t->n_owned++;
 }
 
 void team_remove(struct team *t, struct sandbox *sb)
 {
 	link_remove(&sb->in_team);
-	t->n_running--;
+	t->n_owned--;
 }
 
-/* The first that comes after the cursor: by its id when that one still runs, else by looking. */
+unsigned team_running(const struct team *t)
+{
+	return t->n_owned - t->n_paused;
+}
+
+/* The first that comes after the cursor: by its id when that one is still there, else by looking.
+ */
 static struct link *behind(struct team *t, const struct sandbox_cursor *c, bool ascending)
 {
 	struct sandbox *sb = map_get(t->reg->by_id, c->id);
-	if (sb && sb->state == SANDBOX_RUNNING && sb->who->team == t &&
+	if (sb && sandbox_state_is_owned(sb->state) && sb->who->team == t &&
 	    sb->started_ns == c->started_ns)
 		return ascending ? sb->in_team.prev : sb->in_team.next;
-	struct link *at = ascending ? t->running.prev : t->running.next;
-	while (at != &t->running) {
+	struct link *at = ascending ? t->owned.prev : t->owned.next;
+	while (at != &t->owned) {
 		int o = order(of_link(at)->started_ns, of_link(at)->id, c->started_ns, c->id);
 		if (ascending ? o < 0 : o > 0)
 			break;
@@ -96,7 +102,8 @@ static bool has_pair(const struct sandbox *sb, const char *key, const char *valu
 
 static bool matches(const struct sandbox *sb, const struct sandbox_filter *f)
 {
-	if ((f->tmpl && sb->tmpl != f->tmpl) || sb->started_ns < f->started_after_ns)
+	if ((sb->state == SANDBOX_PAUSED ? f->hide_paused : f->hide_running) ||
+	    (f->tmpl && sb->tmpl != f->tmpl) || sb->started_ns < f->started_after_ns)
 		return false;
 	for (const char *const *m = f->metadata; m && m[0]; m += 2) {
 		if (!has_pair(sb, m[0], m[1]))
@@ -113,10 +120,10 @@ size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f,
 	*ret_more = false;
 	if (!t)
 		return 0;
-	struct link *at = f->ascending ? t->running.prev : t->running.next;
+	struct link *at = f->ascending ? t->owned.prev : t->owned.next;
 	if (f->after)
 		at = behind(t, f->after, f->ascending);
-	for (; at != &t->running; at = f->ascending ? at->prev : at->next) {
+	for (; at != &t->owned; at = f->ascending ? at->prev : at->next) {
 		if (!matches(of_link(at), f))
 			continue;
 		if (n == max) {
@@ -131,7 +138,14 @@ size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f,
 size_t sandboxes_count(const struct sandboxes *s, const char *team_id)
 {
 	if (!team_id)
-		return s->count[SANDBOX_RUNNING];
+		return s->count[SANDBOX_RUNNING] + s->count[SANDBOX_PAUSING] +
+		       s->count[SANDBOX_RESUMING];
 	const struct team *t = map_get(s->teams, team_id);
-	return t ? t->n_running : 0;
+	return t ? team_running(t) : 0;
+}
+
+size_t sandboxes_count_paused(const struct sandboxes *s, const char *team_id)
+{
+	const struct team *t = team_id ? map_get(s->teams, team_id) : NULL;
+	return t ? t->n_paused : team_id ? 0 : s->count[SANDBOX_PAUSED];
 }

@@ -79,6 +79,8 @@ struct parts {
 	Sandglass__V1__WatchEventsResponse__TimeoutChanged timeout_changed;
 	Sandglass__V1__WatchEventsResponse__MemoryExceeded memory_exceeded;
 	Sandglass__V1__WatchEventsResponse__ProcessLimit process_limit;
+	Sandglass__V1__WatchEventsResponse__Paused paused;
+	Sandglass__V1__WatchEventsResponse__Resumed resumed;
 	Sandglass__V1__WatchEventsResponse__Ended ended;
 };
 
@@ -107,6 +109,16 @@ static void fill_event(watch_message *m, struct parts *p, enum sandbox_event_kin
 		m->event_case = SANDGLASS__V1__WATCH_EVENTS_RESPONSE__EVENT_PROCESS_LIMIT;
 		m->process_limit = &p->process_limit;
 		p->process_limit.refused = sb->pids_refused;
+		break;
+	case SANDBOX_EVENT_PAUSED:
+		sandglass__v1__watch_events_response__paused__init(&p->paused);
+		m->event_case = SANDGLASS__V1__WATCH_EVENTS_RESPONSE__EVENT_PAUSED;
+		m->paused = &p->paused;
+		break;
+	case SANDBOX_EVENT_RESUMED:
+		sandglass__v1__watch_events_response__resumed__init(&p->resumed);
+		m->event_case = SANDGLASS__V1__WATCH_EVENTS_RESPONSE__EVENT_RESUMED;
+		m->resumed = &p->resumed;
 		break;
 	case SANDBOX_EVENT_ENDED:
 		sandglass__v1__watch_events_response__ended__init(&p->ended);

@@ -36,6 +36,7 @@ static int fill_sandbox(sqlite3_stmt *st, void *row, struct err *reterr)
 	    db_column_dup(st, 6, &sb->env_json) < 0 || db_column_dup(st, 11, &sb->mask_host) < 0)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	sb->internet = sqlite3_column_int(st, 7) != 0;
+	sb->auto_pause = sqlite3_column_int(st, 12) != 0;
 	sb->state = sqlite3_column_int(st, 8);
 	sb->started_ns = sqlite3_column_int64(st, 9);
 	sb->end_at_ns = sqlite3_column_int64(st, 10);
@@ -48,7 +49,7 @@ int store_load_sandboxes(
 	static const struct db_query query = {
 		.sql = "SELECT id, team_id, template_name, access_token, traffic_token,"
 		       " metadata_json, env_json, internet, state, started_ns, end_at_ns,"
-		       " mask_host"
+		       " mask_host, auto_pause"
 		       " FROM sandboxes ORDER BY started_ns, id DESC",
 		.what = "reading sandboxes",
 		.sz = sizeof(struct store_sandbox),
@@ -79,6 +80,7 @@ int db_put_sandbox(struct db *db, const struct store_sandbox *r, struct err *ret
 	(void)sqlite3_bind_int64(st, 10, r->started_ns);
 	(void)sqlite3_bind_int64(st, 11, r->end_at_ns);
 	db_bind_text(st, 12, r->mask_host);
+	(void)sqlite3_bind_int(st, 13, r->auto_pause);
 	return db_run(db, st, "writing a sandbox", reterr);
 }
 

@@ -43,6 +43,8 @@ static const char *const migrations[] = {
 	" end_at_ns INTEGER NOT NULL) STRICT;",
 
 	"ALTER TABLE sandboxes ADD COLUMN mask_host TEXT;",
+
+	"ALTER TABLE sandboxes ADD COLUMN auto_pause INTEGER NOT NULL DEFAULT 0;",
 };
 #define VERSION (int)(sizeof(migrations) / sizeof(migrations[0]))
 

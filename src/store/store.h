@@ -66,8 +66,8 @@ struct store_sandbox {
 	char *mask_host;     /* NULL = none */
 	char *metadata_json; /* object */
 	char *env_json;	     /* object */
-	bool internet;
-	int state; /* enum sandbox_state as number */
+	bool internet, auto_pause;
+	int state; /* a number of sandbox/'s */
 	int64_t started_ns, end_at_ns;
 };
 void store_sandbox_fini(struct store_sandbox *r);

@@ -132,9 +132,13 @@ struct vmm_driver {
 	 * id_sandbox(). All or nothing: a snapshot exists completely or not at all. */
 	void (*snapshot)(struct vmm_inst *inst, const char *snapshot,
 	    void (*done)(const struct err *err, void *arg), void *arg);
-	/* Idempotent. Instances that were made of it go on. */
+	/* Idempotent. Instances that were made of it go on, and it goes with the last of them. */
 	void (*snapshot_remove)(struct vmm *v, const char *snapshot,
 	    void (*done)(const struct err *err, void *arg), void *arg);
+	/* Remove every snapshot whose id keep() does not claim. */
+	void (*sweep_snapshots)(struct vmm *v, bool (*keep)(const char *id, void *arg),
+	    void *keep_arg, void (*done)(const struct err *err, unsigned removed, void *arg),
+	    void *arg);
 };
 
 extern const struct vmm_driver vmm_namespace_driver;

@@ -85,6 +85,21 @@ void guest_boot(
 	begin(g, FAKE_GUEST_BOOT, done, arg);
 }
 
+void guest_wake(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
+{
+	begin(g, FAKE_GUEST_WAKE, done, arg);
+}
+
+void guest_quiesce(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
+{
+	begin(g, FAKE_GUEST_QUIESCE, done, arg);
+}
+
+void guest_close_channels(struct guest *g, guest_fn *done, void *arg)
+{
+	begin(g, FAKE_GUEST_CLOSE, done, arg);
+}
+
 void guest_check(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
 {
 	begin(g, FAKE_GUEST_CHECK, done, arg);

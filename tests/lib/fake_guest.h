@@ -9,7 +9,15 @@
 
 struct loop;
 
-enum fake_guest_call { FAKE_GUEST_BOOT, FAKE_GUEST_CHECK, FAKE_GUEST_INIT, FAKE_GUEST_CALLS_ };
+enum fake_guest_call {
+	FAKE_GUEST_BOOT,
+	FAKE_GUEST_WAKE,
+	FAKE_GUEST_QUIESCE,
+	FAKE_GUEST_CLOSE,
+	FAKE_GUEST_CHECK,
+	FAKE_GUEST_INIT,
+	FAKE_GUEST_CALLS_,
+};
 enum fake_guest_mode {
 	FAKE_GUEST_OK,
 	FAKE_GUEST_FAIL,

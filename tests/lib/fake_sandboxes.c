@@ -31,7 +31,7 @@ struct sandbox {
 	enum sandbox_state state;
 	enum sandbox_end end;
 	int64_t started_ns, end_at_ns;
-	bool internet;
+	bool internet, auto_pause;
 	char **metadata, **env;
 	uint64_t oom_kills, pids_refused;
 };
@@ -59,7 +59,7 @@ struct sandboxes {
 	const struct templates *templates;
 	struct link all, subs, creates;
 	struct guest guest;
-	bool hold;
+	bool hold, can_pause;
 	struct err failure;
 	struct fake_sandboxes_stats stats;
 };
@@ -117,6 +117,7 @@ void sandbox_view(const struct sandbox *sb, struct sandbox_view *ret)
 		.memory_bytes = sb->tmpl->memory_bytes,
 		.disk_bytes = sb->tmpl->disk_bytes,
 		.internet = sb->internet,
+		.auto_pause = sb->auto_pause,
 		.metadata = (const char *const *)sb->metadata,
 		.env = (const char *const *)sb->env,
 		.oom_kills = sb->oom_kills,
@@ -353,6 +354,10 @@ struct sandbox_create *sandbox_create(
 	sb->started_ns = clock_real_ns();
 	sb->end_at_ns = sb->started_ns + (int64_t)(p->timeout_s ? p->timeout_s : 300) * NS_PER_S;
 	sb->internet = p->internet;
+	sb->auto_pause = p->auto_pause;
+	if (p->auto_pause && !s->can_pause)
+		(void)err_set(&c->err, SANDBOX_E_DRIVER,
+		    "the driver 'fake' of this server cannot pause a sandbox");
 	sb->metadata = copy_list(p->metadata);
 	sb->env = copy_list(p->env);
 	if (p->secure)
@@ -423,6 +428,37 @@ void sandbox_kill(struct sandbox *sb, enum sandbox_end why, sandbox_fn *done, vo
 		fake_sandbox_end(sb, why, "");
 }
 
+void sandbox_pause(struct sandbox *sb, sandbox_fn *done, void *arg)
+{
+	struct answer *a = answer_later(sb->owner, arg);
+	a->done = done;
+	if (!sb->owner->can_pause)
+		(void)err_set(&a->err, SANDBOX_E_DRIVER,
+		    "the driver 'fake' of this server cannot pause a sandbox");
+	else if (sb->state != SANDBOX_RUNNING)
+		(void)err_set(&a->err, SANDBOX_E_STATE, "sandbox %s is paused", sb->id);
+	if (a->err.code)
+		return;
+	sb->state = SANDBOX_PAUSED;
+	fake_sandbox_emit(sb, SANDBOX_EVENT_PAUSED);
+}
+
+void sandbox_resume(
+    struct sandbox *sb, unsigned s, unsigned team_limit, sandbox_fn *done, void *arg)
+{
+	struct answer *a = answer_later(sb->owner, arg);
+	a->done = done;
+	if (sb->state != SANDBOX_PAUSED)
+		(void)err_set(&a->err, SANDBOX_E_STATE, "sandbox %s is running", sb->id);
+	else if (team_limit && sandboxes_count(sb->owner, sb->team_id) >= team_limit)
+		(void)err_set(&a->err, SANDBOX_E_LIMIT, "the team has too many sandboxes");
+	if (a->err.code)
+		return;
+	sb->state = SANDBOX_RUNNING;
+	sb->end_at_ns = clock_real_ns() + (int64_t)(s ? s : 300) * NS_PER_S;
+	fake_sandbox_emit(sb, SANDBOX_EVENT_RESUMED);
+}
+
 int sandbox_set_timeout(struct sandbox *sb, unsigned s, bool only_extend, struct err *reterr)
 {
 	int64_t end = clock_real_ns() + (int64_t)s * NS_PER_S;
@@ -461,7 +497,8 @@ static int compare(int64_t a_ns, const char *a_id, int64_t b_ns, const char *b_i
 
 static bool matches(const struct sandbox *sb, const struct sandbox_filter *f)
 {
-	if (!str_eq(sb->team_id, f->team_id) || sb->started_ns < f->started_after_ns ||
+	if ((sb->state == SANDBOX_PAUSED ? f->hide_paused : f->hide_running) ||
+	    !str_eq(sb->team_id, f->team_id) || sb->started_ns < f->started_after_ns ||
 	    (f->tmpl && f->tmpl != sb->tmpl))
 		return false;
 	for (const char *const *kv = f->metadata; kv && kv[0]; kv += 2)
@@ -500,12 +537,30 @@ size_t sandboxes_list(const struct sandboxes *s, const struct sandbox_filter *f,
 	return n < max ? n : max;
 }
 
-size_t sandboxes_count(const struct sandboxes *s, const char *team_id)
+static size_t count(const struct sandboxes *s, const char *team_id, enum sandbox_state state)
 {
 	size_t n = 0;
 	LIST_EACH(it, &s->all)
-	n += str_eq(container_of(it, struct sandbox, link)->team_id, team_id);
+	{
+		const struct sandbox *sb = container_of(it, struct sandbox, link);
+		n += str_eq(sb->team_id, team_id) && sb->state == state;
+	}
 	return n;
+}
+
+size_t sandboxes_count(const struct sandboxes *s, const char *team_id)
+{
+	return count(s, team_id, SANDBOX_RUNNING);
+}
+
+size_t sandboxes_count_paused(const struct sandboxes *s, const char *team_id)
+{
+	return count(s, team_id, SANDBOX_PAUSED);
+}
+
+void fake_sandboxes_let_pause(struct sandboxes *s)
+{
+	s->can_pause = true;
 }
 
 size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t)

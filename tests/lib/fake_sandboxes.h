@@ -17,6 +17,8 @@ void fake_sandboxes_set_data(struct sandboxes *s, struct http_client *data);
 void fake_sandboxes_hold(struct sandboxes *s, bool hold);
 /* The next creates (until set to 0) and kills fail with that. */
 void fake_sandboxes_fail(struct sandboxes *s, int code, const char *text);
+/* The driver keeps snapshots from now on. */
+void fake_sandboxes_let_pause(struct sandboxes *s);
 /* Put a running sandbox there. id NULL: a random one; metadata may be NULL. */
 struct sandbox *fake_sandbox_add(struct sandboxes *s, const char *team_id, const char *id,
     int64_t started_ns, const char *const *metadata);

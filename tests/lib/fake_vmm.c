@@ -10,11 +10,14 @@
 #include "base/list.h"
 #include "loop/loop.h"
 
+#define WARM_MAX 8
+
 struct vmm_inst {
 	struct vmm *vmm;
+	const struct template *tmpl;
 	struct link link;
 	char id[ID_SANDBOX_LEN + 1];
-	bool internet, dying;
+	bool internet, dying, paused, warm;
 	vmm_event_fn *on_event;
 	void *event_arg;
 };
@@ -30,6 +33,7 @@ struct pending {
 	vmm_event_fn *on_event;
 	void *event_arg;
 	struct vmm_inst *inst;
+	char snapshot[ID_SANDBOX_LEN + 1];
 	bool on;
 	bool (*keep)(const char *id, void *arg);
 	void *keep_arg;
@@ -40,8 +44,15 @@ struct pending {
 	void *arg;
 };
 
+struct snapshot {
+	struct link link;
+	char id[ID_SANDBOX_LEN + 1];
+};
+
 struct vmm {
 	struct loop *loop;
+	struct link snapshots;
+	const struct template *warm[WARM_MAX]; /* templates that have a warm snapshot */
 	struct link live, pending;
 	enum fake_mode script[FAKE_CALLS_];
 	unsigned calls[FAKE_CALLS_], creating, peak;
@@ -81,7 +92,78 @@ static void remove_inst(struct vmm_inst *i)
 	free(i);
 }
 
+static bool fake_has_warm(struct vmm *v, const struct template *t)
+{
+	for (size_t i = 0; i < WARM_MAX; i++) {
+		if (v->warm[i] == t)
+			return true;
+	}
+	return false;
+}
+
+static void add_warm(struct vmm *v, const struct template *t)
+{
+	size_t i = 0;
+	while (i < WARM_MAX && v->warm[i] && v->warm[i] != t)
+		i++;
+	ck_assert_uint_lt(i, WARM_MAX);
+	v->warm[i] = t;
+}
+
+static struct snapshot *find_snapshot(const struct vmm *v, const char *id)
+{
+	LIST_EACH(l, &v->snapshots)
+	{
+		struct snapshot *s = container_of(l, struct snapshot, link);
+		if (strcmp(s->id, id) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static void add_snapshot(struct vmm *v, const char *id)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+	ck_assert_ptr_null(find_snapshot(v, id));
+	memcpy(s->id, id, strlen(id) + 1);
+	list_push_back(&v->snapshots, &s->link);
+}
+
+static void remove_snapshot(struct snapshot *s)
+{
+	if (!s)
+		return;
+	link_remove(&s->link);
+	free(s);
+}
+
 /* ---- answers ---- */
+
+/* What a call does to the machine when it succeeds. */
+static void take_effect(struct pending *p)
+{
+	switch (p->call) {
+	case FAKE_SET_INTERNET:
+		p->inst->internet = p->on;
+		break;
+	case FAKE_PAUSE:
+	case FAKE_RESUME:
+		p->inst->paused = p->call == FAKE_PAUSE;
+		break;
+	case FAKE_WARM:
+		add_warm(p->vmm, p->inst->tmpl);
+		break;
+	case FAKE_SNAPSHOT:
+		ck_assert(p->inst->paused);
+		add_snapshot(p->vmm, p->snapshot);
+		break;
+	case FAKE_SNAPSHOT_REMOVE:
+		remove_snapshot(find_snapshot(p->vmm, p->snapshot));
+		break;
+	default:
+		break;
+	}
+}
 
 static void answer_inst(struct pending *p, struct err *err)
 {
@@ -94,6 +176,11 @@ static void answer_inst(struct pending *p, struct err *err)
 		ck_assert_ptr_null(find(p->vmm, p->spec.id));
 		i = add_inst(p->vmm, p->spec.id);
 		i->internet = p->spec.internet;
+		i->tmpl = p->spec.tmpl;
+		i->warm = p->spec.start == VMM_START_SNAPSHOT ||
+			  (p->spec.start == VMM_START_BEST && fake_has_warm(p->vmm, p->spec.tmpl));
+		ck_assert(
+		    p->spec.start != VMM_START_SNAPSHOT || find_snapshot(p->vmm, p->spec.snapshot));
 	}
 	if (i) {
 		i->on_event = p->on_event;
@@ -110,6 +197,20 @@ static void answer_sweep(struct pending *p, const struct err *err)
 		struct vmm_inst *i = container_of(l, struct vmm_inst, link);
 		if (err->code == 0 && !i->dying && !p->keep(i->id, p->keep_arg)) {
 			remove_inst(i);
+			n++;
+		}
+	}
+	p->done_count(err, n, p->arg);
+}
+
+static void answer_sweep_snapshots(struct pending *p, const struct err *err)
+{
+	unsigned n = 0;
+	LIST_EACH_SAFE(l, &p->vmm->snapshots)
+	{
+		struct snapshot *s = container_of(l, struct snapshot, link);
+		if (err->code == 0 && !p->keep(s->id, p->keep_arg)) {
+			remove_snapshot(s);
 			n++;
 		}
 	}
@@ -135,14 +236,16 @@ static void answer(struct pending *p)
 		answer_inst(p, &err);
 	} else if (p->call == FAKE_SWEEP) {
 		answer_sweep(p, &err);
+	} else if (p->call == FAKE_SWEEP_SNAPSHOTS) {
+		answer_sweep_snapshots(p, &err);
 	} else if (p->call == FAKE_USAGE) {
 		answer_usage(p, &err);
 	} else {
 		if (p->call == FAKE_DESTROY)
 			remove_inst(
 			    p->inst); /* invalid after done, also when that tells a failure */
-		if (p->call == FAKE_SET_INTERNET && err.code == 0)
-			p->inst->internet = p->on;
+		if (err.code == 0)
+			take_effect(p);
 		p->done(&err, p->arg);
 	}
 	free(p);
@@ -176,10 +279,19 @@ static struct pending *begin(struct vmm *v, enum fake_call call, void *arg)
 
 /* ---- the table ---- */
 
+static struct pending *begin_plain(struct vmm *v, enum fake_call call, struct vmm_inst *inst,
+    void (*done)(const struct err *err, void *arg), void *arg)
+{
+	struct pending *p = begin(v, call, arg);
+	p->inst = inst;
+	p->done = done;
+	return p;
+}
+
 static void fake_prepare(struct vmm *v, const struct template *t,
     void (*done)(const struct err *err, void *arg), void *arg)
 {
-	begin(v, FAKE_PREPARE, arg)->done = done;
+	(void)begin_plain(v, FAKE_PREPARE, NULL, done, arg);
 }
 
 static void begin_inst(struct vmm *v, enum fake_call call, const struct vmm_spec *spec,
@@ -221,18 +333,60 @@ static void fake_destroy(
 {
 	ck_assert(!inst->dying); /* twice would be a use after free */
 	inst->dying = true;
-	struct pending *p = begin(inst->vmm, FAKE_DESTROY, arg);
-	p->inst = inst;
-	p->done = done;
+	(void)begin_plain(inst->vmm, FAKE_DESTROY, inst, done, arg);
 }
 
 static void fake_set_internet(
     struct vmm_inst *inst, bool on, void (*done)(const struct err *err, void *arg), void *arg)
 {
-	struct pending *p = begin(inst->vmm, FAKE_SET_INTERNET, arg);
-	p->inst = inst;
+	struct pending *p = begin_plain(inst->vmm, FAKE_SET_INTERNET, inst, done, arg);
 	p->on = on;
-	p->done = done;
+}
+
+static void fake_pause(
+    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg)
+{
+	(void)begin_plain(inst->vmm, FAKE_PAUSE, inst, done, arg);
+}
+
+static void fake_resume(
+    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg)
+{
+	(void)begin_plain(inst->vmm, FAKE_RESUME, inst, done, arg);
+}
+
+static void fake_warm(
+    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg)
+{
+	(void)begin_plain(inst->vmm, FAKE_WARM, inst, done, arg);
+}
+
+static bool fake_is_warm(const struct vmm_inst *inst)
+{
+	return inst->warm;
+}
+
+static void fake_snapshot(struct vmm_inst *inst, const char *snapshot,
+    void (*done)(const struct err *err, void *arg), void *arg)
+{
+	struct pending *p = begin_plain(inst->vmm, FAKE_SNAPSHOT, inst, done, arg);
+	memcpy(p->snapshot, snapshot, strlen(snapshot) + 1);
+}
+
+static void fake_sweep_snapshots(struct vmm *v, bool (*keep)(const char *id, void *arg),
+    void *keep_arg, void (*done)(const struct err *err, unsigned removed, void *arg), void *arg)
+{
+	struct pending *p = begin(v, FAKE_SWEEP_SNAPSHOTS, arg);
+	p->keep = keep;
+	p->keep_arg = keep_arg;
+	p->done_count = done;
+}
+
+static void fake_snapshot_remove(
+    struct vmm *v, const char *snapshot, void (*done)(const struct err *err, void *arg), void *arg)
+{
+	struct pending *p = begin_plain(v, FAKE_SNAPSHOT_REMOVE, NULL, done, arg);
+	memcpy(p->snapshot, snapshot, strlen(snapshot) + 1);
 }
 
 static void fake_usage(struct vmm_inst *inst,
@@ -280,6 +434,30 @@ const struct vmm_driver fake_vmm_driver_fixed_net = {
 	.data = fake_channel,
 };
 
+const struct vmm_driver fake_vmm_driver_clones = {
+	.name = "fake",
+	.best_isolation = "none",
+	.caps = VMM_CAP_PAUSE | VMM_CAP_WARM | VMM_CAP_SNAPSHOT,
+	.isolation = fake_isolation,
+	.prepare = fake_prepare,
+	.create = fake_create,
+	.adopt = fake_adopt,
+	.sweep = fake_sweep,
+	.destroy = fake_destroy,
+	.set_internet = fake_set_internet,
+	.usage = fake_usage,
+	.control = fake_channel,
+	.data = fake_channel,
+	.pause = fake_pause,
+	.resume = fake_resume,
+	.has_warm = fake_has_warm,
+	.warm = fake_warm,
+	.is_warm = fake_is_warm,
+	.snapshot = fake_snapshot,
+	.snapshot_remove = fake_snapshot_remove,
+	.sweep_snapshots = fake_sweep_snapshots,
+};
+
 /* ---- for tests ---- */
 
 struct vmm *fake_vmm_new(struct loop *l)
@@ -288,6 +466,7 @@ struct vmm *fake_vmm_new(struct loop *l)
 	v->loop = l;
 	link_init(&v->live);
 	link_init(&v->pending);
+	link_init(&v->snapshots);
 	return v;
 }
 
@@ -295,6 +474,8 @@ void fake_vmm_free(struct vmm *v)
 {
 	for (struct link *l; (l = list_first(&v->live));)
 		remove_inst(container_of(l, struct vmm_inst, link));
+	for (struct link *l; (l = list_first(&v->snapshots));)
+		remove_snapshot(container_of(l, struct snapshot, link));
 	for (struct link *l; (l = list_pop_front(&v->pending));) {
 		struct pending *p = container_of(l, struct pending, link);
 		loop_defer_fini(&p->defer);
@@ -338,6 +519,37 @@ unsigned fake_vmm_live(const struct vmm *v)
 unsigned fake_vmm_peak(const struct vmm *v)
 {
 	return v->peak;
+}
+
+unsigned fake_vmm_running(const struct vmm *v)
+{
+	unsigned n = 0;
+	LIST_EACH(l, &v->live)
+	n += !container_of(l, struct vmm_inst, link)->paused;
+	return n;
+}
+
+unsigned fake_vmm_clones(const struct vmm *v)
+{
+	unsigned n = 0;
+	LIST_EACH(l, &v->live)
+	n += container_of(l, struct vmm_inst, link)->warm;
+	return n;
+}
+
+unsigned fake_vmm_snapshots(const struct vmm *v)
+{
+	return count(&v->snapshots);
+}
+
+void fake_vmm_plant_snapshot(struct vmm *v, const char *id)
+{
+	add_snapshot(v, id);
+}
+
+void fake_vmm_forget_warm(struct vmm *v)
+{
+	memset(v->warm, 0, sizeof(v->warm));
 }
 
 bool fake_vmm_has(const struct vmm *v, const char *id)

@@ -16,6 +16,12 @@ enum fake_call {
 	FAKE_DESTROY,
 	FAKE_SWEEP,
 	FAKE_USAGE,
+	FAKE_PAUSE,
+	FAKE_RESUME,
+	FAKE_WARM,
+	FAKE_SNAPSHOT,
+	FAKE_SNAPSHOT_REMOVE,
+	FAKE_SWEEP_SNAPSHOTS,
 	FAKE_CALLS_,
 };
 
@@ -28,6 +34,7 @@ enum fake_mode {
 
 extern const struct vmm_driver fake_vmm_driver;
 extern const struct vmm_driver fake_vmm_driver_fixed_net; /* cannot set_internet */
+extern const struct vmm_driver fake_vmm_driver_clones;	  /* pauses, clones, keeps snapshots */
 
 struct vmm *fake_vmm_new(struct loop *l);
 void fake_vmm_free(struct vmm *v); /* instances and unanswered calls go without a word */
@@ -41,6 +48,12 @@ unsigned fake_vmm_pending(const struct vmm *v); /* unanswered calls, held ones t
 unsigned fake_vmm_live(const struct vmm *v);	/* instances */
 unsigned fake_vmm_peak(const struct vmm *v);	/* most create calls at the same time */
 bool fake_vmm_has(const struct vmm *v, const char *id);
+unsigned fake_vmm_running(const struct vmm *v); /* instances that do not stand still */
+unsigned fake_vmm_clones(const struct vmm *v);	/* instances that were made of a warm snapshot */
+unsigned fake_vmm_snapshots(const struct vmm *v);
+void fake_vmm_plant_snapshot(struct vmm *v, const char *id); /* from before */
+/* The warm snapshot of every template is lost. */
+void fake_vmm_forget_warm(struct vmm *v);
 /* An instance from before, for adopt and sweep. */
 void fake_vmm_plant(struct vmm *v, const char *id);
 /* What the instance tells its owner. An exited one stays in the ledger until it is destroyed. */

@@ -146,7 +146,7 @@ START_TEST(kill_twice_and_later)
 	ck_assert_uint_eq(a.calls + b.calls, 0);
 	struct store_sandbox row = { 0 };
 	ck_assert_uint_eq(world_rows(&w, &row), 1);
-	ck_assert_int_eq(row.state, SANDBOX_STOPPING);
+	ck_assert_int_eq(row.state, SANDBOX_ROW_STOPPING);
 	store_sandbox_fini(&row);
 	fake_vmm_release(w.vmm, FAKE_DESTROY, true);
 	world_until(&w, a.calls == 1 && b.calls == 1);
@@ -211,7 +211,7 @@ struct log {
 
 static void on_event(enum sandbox_event_kind kind, struct sandbox *sb, void *arg)
 {
-	static const char letters[] = "CTOPE";
+	static const char letters[] = "CTOPSRE";
 	struct log *log = arg;
 	size_t n = strlen(log->text);
 	log->text[n] = letters[kind];

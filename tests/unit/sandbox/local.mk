@@ -13,9 +13,11 @@ SANDBOX_WORLD_LIBS = libsandbox.a libstore.a libimage.a libloop.a libbase.a $(SQ
 check_PROGRAMS += tests/unit/sandbox/sandbox_test
 TESTS += tests/unit/sandbox/sandbox_test
 tests_unit_sandbox_sandbox_test_SOURCES = \
+	tests/unit/sandbox/clone_test.c \
 	tests/unit/sandbox/lifecycle_test.c \
 	tests/unit/sandbox/list_test.c \
 	tests/unit/sandbox/memory_test.c \
+	tests/unit/sandbox/pause_test.c \
 	tests/unit/sandbox/pool_test.c \
 	tests/unit/sandbox/recover_test.c \
 	tests/unit/sandbox/sandbox_test.c \

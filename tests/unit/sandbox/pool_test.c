@@ -124,8 +124,8 @@ START_TEST(create_claims_a_booting_one)
 	start((struct world_conf){ .parallel = 2 });
 	fake_vmm_script(w.vmm, FAKE_CREATE, FAKE_HOLD);
 	w.boxes->conf.pool = true;
-	pool_find(w.boxes, tmpl("py"))->prepared = true;
-	pool_find(w.boxes, tmpl("quiet"))->prepared = true;
+	pool_find(w.boxes, tmpl("py"))->stage = POOL_STAGE_READY;
+	pool_find(w.boxes, tmpl("quiet"))->stage = POOL_STAGE_READY;
 	sandboxes_pump(w.boxes);
 	world_until(&w, fake_vmm_calls(w.vmm, FAKE_CREATE) == 2);
 	made_begin(&w, &a, &p);

@@ -115,7 +115,7 @@ END_TEST
 
 START_TEST(what_is_dead_is_lost)
 {
-	put_row("idead", "bare", SANDBOX_RUNNING);
+	put_row("idead", "bare", SANDBOX_ROW_RUNNING);
 	recover(0);
 	ck_assert_uint_eq(sandboxes_total(w.boxes), 0);
 	world_until(&w, world_rows(&w, NULL) == 0); /* it is deleted in a thread */
@@ -142,9 +142,9 @@ START_TEST(what_nobody_owns_is_removed)
 	fake_vmm_plant(w.vmm, "istray");
 	fake_vmm_plant(w.vmm, "istopping");
 	fake_vmm_plant(w.vmm, "iother");
-	put_row("istopping", "bare", SANDBOX_STOPPING);
-	put_row("iother", "gone-template", SANDBOX_RUNNING);
-	put_row("iBAD", "bare", SANDBOX_RUNNING);
+	put_row("istopping", "bare", SANDBOX_ROW_STOPPING);
+	put_row("iother", "gone-template", SANDBOX_ROW_RUNNING);
+	put_row("iBAD", "bare", SANDBOX_ROW_RUNNING);
 	world_restart(&w);
 	recover(0);
 	ck_assert(fake_vmm_has(w.vmm, id));
@@ -224,7 +224,7 @@ END_TEST
 /* What fails keeps the rows: the next start tries again. */
 START_TEST(sweep_fails)
 {
-	put_row("istopping", "bare", SANDBOX_STOPPING);
+	put_row("istopping", "bare", SANDBOX_ROW_STOPPING);
 	fake_vmm_plant(w.vmm, "istopping");
 	fake_vmm_script(w.vmm, FAKE_SWEEP, FAKE_FAIL);
 	recover(0);
@@ -240,13 +240,13 @@ END_TEST
 
 START_TEST(damaged_rows)
 {
-	put_row("ione", "bare", SANDBOX_RUNNING);
+	put_row("ione", "bare", SANDBOX_ROW_RUNNING);
 	fake_vmm_plant(w.vmm, "ione");
 	(void)sqlite3_exec(
 	    w.store->db.handle, "UPDATE sandboxes SET env_json = '[1'", NULL, NULL, NULL);
 	recover(0);
 	ck_assert_uint_eq(fake_vmm_live(w.vmm), 0);
-	put_row("itwo", "bare", SANDBOX_RUNNING);
+	put_row("itwo", "bare", SANDBOX_ROW_RUNNING);
 	(void)sqlite3_exec(w.store->db.handle,
 	    "UPDATE sandboxes SET team_id = '0123456789012345678901234567890123456789'", NULL, NULL,
 	    NULL);

@@ -11,6 +11,8 @@ static Suite *sandbox_suite(void)
 	pool_tests(s);
 	list_tests(s);
 	recover_tests(s);
+	clone_tests(s);
+	pause_tests(s);
 	memory_tests(s);
 	return s;
 }
