@@ -49,6 +49,8 @@ int ctl_create(struct ctl *c, int argc, char **argv);
 int ctl_run(struct ctl *c, int argc, char **argv);
 int ctl_ls(struct ctl *c, int argc, char **argv);
 int ctl_kill(struct ctl *c, int argc, char **argv);
+int ctl_pause(struct ctl *c, int argc, char **argv);
+int ctl_resume(struct ctl *c, int argc, char **argv);
 int ctl_keys(int argc, char **argv);
 
 /* ---- shared by create and run ---- */

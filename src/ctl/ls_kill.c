@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sandglass ls and sandglass kill. */
+/* sandglass ls, kill, pause and resume. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +12,11 @@
 static void print_row(const Sandglass__V1__Sandbox *s)
 {
 	int64_t left = s->end_at ? s->end_at->seconds - (int64_t)time(NULL) : 0;
-	(void)printf("%-22s  %-24s  %-16s  %6" PRId64 " s  %4" PRIu64 " MiB", s->sandbox_id,
-	    s->template_name, s->isolation, left > 0 ? left : 0, s->memory_bytes >> 20);
+	char rest[32] = "paused";
+	if (s->state != SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_PAUSED)
+		(void)snprintf(rest, sizeof(rest), "%" PRId64 " s", left > 0 ? left : 0);
+	(void)printf("%-22s  %-24s  %-16s  %8s  %4" PRIu64 " MiB", s->sandbox_id, s->template_name,
+	    s->isolation, rest, s->memory_bytes >> 20);
 	for (size_t i = 0; i < s->n_metadata; i++)
 		(void)printf("  %s=%s", s->metadata[i]->key, s->metadata[i]->value);
 	(void)putchar('\n');
@@ -64,7 +67,32 @@ bool ctl_kill_one(struct ctl *c, const char *id, bool quiet)
 		   NULL) == RPC_OK;
 }
 
-int ctl_kill(struct ctl *c, int argc, char **argv)
+static bool pause_one(struct ctl *c, const char *id)
+{
+	Sandglass__V1__PauseSandboxRequest q = SANDGLASS__V1__PAUSE_SANDBOX_REQUEST__INIT;
+	q.sandbox_id = (char *)id;
+	return ctl_call(c, "/sandglass.v1.SandboxService/PauseSandbox", &q.base,
+		   &sandglass__v1__pause_sandbox_response__descriptor, NULL, false, NULL,
+		   NULL) == RPC_OK;
+}
+
+static bool resume_one(struct ctl *c, const char *id)
+{
+	Sandglass__V1__ResumeSandboxRequest q = SANDGLASS__V1__RESUME_SANDBOX_REQUEST__INIT;
+	q.sandbox_id = (char *)id;
+	return ctl_call(c, "/sandglass.v1.SandboxService/ResumeSandbox", &q.base,
+		   &sandglass__v1__resume_sandbox_response__descriptor, NULL, false, NULL,
+		   NULL) == RPC_OK;
+}
+
+static bool kill_one(struct ctl *c, const char *id)
+{
+	return ctl_kill_one(c, id, false);
+}
+
+/* Every argument; the first failure does not keep the others from being tried. */
+static int with_each(
+    struct ctl *c, int argc, char **argv, bool (*fn)(struct ctl *c, const char *id))
 {
 	int status = EXIT_SUCCESS;
 	if (argc < 2) {
@@ -72,7 +100,22 @@ int ctl_kill(struct ctl *c, int argc, char **argv)
 		return 2;
 	}
 	for (int i = 1; i < argc; i++)
-		if (!ctl_kill_one(c, argv[i], false))
+		if (!fn(c, argv[i]))
 			status = EXIT_FAILURE;
 	return status;
+}
+
+int ctl_kill(struct ctl *c, int argc, char **argv)
+{
+	return with_each(c, argc, argv, kill_one);
+}
+
+int ctl_pause(struct ctl *c, int argc, char **argv)
+{
+	return with_each(c, argc, argv, pause_one);
+}
+
+int ctl_resume(struct ctl *c, int argc, char **argv)
+{
+	return with_each(c, argc, argv, resume_one);
 }

@@ -26,7 +26,12 @@ static void usage(void)
 	    "      sandbox is made (options as for create) and removed afterwards (kept with "
 	    "--keep)\n"
 	    "  ls\n"
-	    "      list running sandboxes: id, template, isolation, time left, memory, metadata\n"
+	    "      list sandboxes: id, template, isolation, time left or \"paused\", memory, "
+	    "metadata\n"
+	    "  pause SANDBOX...\n"
+	    "      put sandboxes on the disk, memory and all; microVMs only\n"
+	    "  resume SANDBOX...\n"
+	    "      let them go on where they were\n"
 	    "  kill SANDBOX...\n"
 	    "      end sandboxes and remove everything of them\n"
 	    "  keys {add|list|revoke ID}\n"
@@ -46,6 +51,8 @@ static const struct {
 	{ "run", ctl_run },
 	{ "ls", ctl_ls },
 	{ "kill", ctl_kill },
+	{ "pause", ctl_pause },
+	{ "resume", ctl_resume },
 };
 
 static int dispatch(const char *url, const char *key, int argc, char **argv)

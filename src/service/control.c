@@ -11,5 +11,5 @@ struct sandbox *control_find(const struct control *c, const struct auth_team *t,
 	if (!sb)
 		return NULL;
 	sandbox_view(sb, &v);
-	return v.state == SANDBOX_RUNNING && str_eq(v.team_id, t->id) ? sb : NULL;
+	return v.state != SANDBOX_STOPPING && str_eq(v.team_id, t->id) ? sb : NULL;
 }

@@ -28,5 +28,6 @@ struct control {
 
 #define CONTROL_PAGE_MAX 100
 
-/* The running sandbox of the team, or NULL: unknown, foreign and ending ones are the same. */
+/* The running or paused sandbox of the team, or NULL: unknown, foreign and ending ones are the
+ * same. */
 struct sandbox *control_find(const struct control *c, const struct auth_team *t, const char *id);

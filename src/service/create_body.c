@@ -45,19 +45,23 @@ static int expect_no_entries(const json_t *o, const char *key, const char *why, 
 	return r < 0 ? r : v && json_object_size(v) ? refuse(reterr, key, why) : 0;
 }
 
-/* ---- lifecycle and features that this server has not ---- */
-static int read_lifecycle(const json_t *body, struct err *reterr)
+/* ---- lifecycle, and features that this server has not ---- */
+static int read_lifecycle(const json_t *body, struct params *ret, struct err *reterr)
 {
 	bool memory = true;
 	json_t *resume = NULL;
-	int r = expect_false(
-	    body, "autoPause", "sandboxes of this server cannot be paused, expected false", reterr);
-	if (r == 0)
+	int r = json_get_bool(body, "autoPause", &ret->p.auto_pause, reterr);
+	if (r >= 0)
 		r = json_get_bool(body, "autoPauseMemory", &memory, reterr);
+	if (r >= 0 && ret->p.auto_pause && !memory)
+		return refuse(reterr, "autoPauseMemory",
+		    "a pause of this server keeps the memory, expected true");
 	if (r >= 0)
 		r = json_get_object(body, "autoResume", &resume, reterr);
 	if (r == 0 && resume)
-		r = expect_false(resume, "enabled", "only possible with autoPause", reterr);
+		r = expect_false(resume, "enabled",
+		    "this server resumes a sandbox only when it is asked to, expected false",
+		    reterr);
 	if (r < 0 && resume)
 		err_prefix(reterr, "autoResume");
 	return r < 0 ? r : 0;
@@ -218,7 +222,7 @@ int create_body_read(const json_t *body, bool version2, const struct templates *
 	ret->p.secure = true;
 	int r = version2 ? 0 : json_get_bool(body, "secure", &ret->p.secure, reterr);
 	if (r >= 0)
-		r = read_lifecycle(body, reterr);
+		r = read_lifecycle(body, ret, reterr);
 	if (r == 0)
 		r = read_features(body, reterr);
 	if (r == 0)

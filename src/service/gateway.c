@@ -221,26 +221,36 @@ static int make_head(
 	return http_fields_addf(&dst->fields, "sandglass-port", "%u", port);
 }
 
+static enum sandbox_state state_of(const struct exchange *x)
+{
+	struct sandbox_view v = { .state = SANDBOX_GONE };
+	struct gateway *g = x->box->owner;
+	struct sandbox *sb = g ? sandboxes_find(g->conf.sandboxes, x->route.sandbox_id) : NULL;
+	if (sb)
+		sandbox_view(sb, &v);
+	return v.state;
+}
+
+static bool is_pause(enum sandbox_state s)
+{
+	return s == SANDBOX_PAUSING || s == SANDBOX_PAUSED || s == SANDBOX_RESUMING;
+}
+
 /* The agent gave no answer. If the sandbox is going, the request was in flight: reset it. */
 static void on_fail(struct http_stream *st, int err, void *arg)
 {
 	struct exchange *x = arg;
-	struct sandbox_view v = { .state = SANDBOX_GONE };
-	struct gateway *g = x->box->owner;
-	struct sandbox *sb = g ? sandboxes_find(g->conf.sandboxes, x->route.sandbox_id) : NULL;
+	enum sandbox_state state = state_of(x);
 	(void)err;
-	if (sb)
-		sandbox_view(sb, &v);
-	if (v.state == SANDBOX_RUNNING)
+	if (state == SANDBOX_RUNNING)
 		gateway_answer(st, &x->route, GATEWAY_UNREACHABLE, 0);
 	else
-		gateway_answer_ended(st);
+		gateway_answer_ended(st, is_pause(state));
 }
 
 static void on_break(struct http_stream *st, void *arg)
 {
-	(void)arg;
-	gateway_break(st);
+	gateway_break(st, is_pause(state_of(arg)));
 }
 
 static void on_done(void *arg)
@@ -279,7 +289,8 @@ static void forward(struct gateway *g, const struct route *route, struct http_st
 		sandbox_view(sb, &v);
 	struct guest *guest = v.state == SANDBOX_RUNNING ? sandbox_guest(sb) : NULL;
 	if (!guest) {
-		gateway_answer(st, route, GATEWAY_NOT_FOUND, 0);
+		gateway_answer(
+		    st, route, is_pause(v.state) ? GATEWAY_PAUSED : GATEWAY_NOT_FOUND, 0);
 		return;
 	}
 	unsigned problem = check_token(route, &v, head);

@@ -19,6 +19,8 @@ static const struct {
 } problems[] = {
 	[GATEWAY_NOT_FOUND] = { 502, RPC_NOT_FOUND, "The sandbox was not found" },
 	[GATEWAY_UNREACHABLE] = { 502, RPC_UNAVAILABLE, "The sandbox was not found" },
+	[GATEWAY_PAUSED] = { 502, RPC_UNAVAILABLE,
+	    "The sandbox is paused, connect to it to let it go on" },
 	[GATEWAY_TOKEN_MISSING] = { 403, RPC_PERMISSION_DENIED,
 	    "Sandbox is secured with traffic access token. Token header "
 	    "'e2b-traffic-access-token' is missing" },
@@ -127,13 +129,17 @@ void gateway_answer_malformed(struct http_stream *st, const char *text)
 		reply_send(st, 400, NULL, "text/plain; charset=utf-8", text, strlen(text));
 }
 
-#define ENDED_TEXT "The sandbox ended before its answer did"
+static const char *ended_text(bool paused)
+{
+	return paused ? "The sandbox was paused before its answer ended"
+		      : "The sandbox ended before its answer did";
+}
 
-void gateway_answer_ended(struct http_stream *st)
+void gateway_answer_ended(struct http_stream *st, bool paused)
 {
 	const char *grpc = grpc_type(http_stream_peer_head(st));
 	if (grpc)
-		answer_grpc(st, grpc, RPC_UNAVAILABLE, ENDED_TEXT);
+		answer_grpc(st, grpc, RPC_UNAVAILABLE, ended_text(paused));
 	else
 		http_stream_reset(st, HTTP_RESET_CANCEL);
 }
@@ -146,11 +152,11 @@ static bool has_trailers(const struct http_head *request)
 	       str_eq(type, rpc_content_type(RPC_GRPC, RPC_JSON));
 }
 
-void gateway_break(struct http_stream *st)
+void gateway_break(struct http_stream *st, bool paused)
 {
 	struct http_fields f = { 0 };
 	int r = has_trailers(http_stream_peer_head(st))
-		    ? add_grpc_status(&f, RPC_UNAVAILABLE, ENDED_TEXT)
+		    ? add_grpc_status(&f, RPC_UNAVAILABLE, ended_text(paused))
 		    : -ENOTSUP;
 	if (r == 0)
 		r = http_stream_end(st, &f);

@@ -55,10 +55,10 @@ static int read_metadata(const struct url *u, struct list_query *q, struct err *
 }
 
 /* ---- the others ---- */
-/* "state=running,paused" or repeated; nothing is ever paused. */
+/* "state=running,paused" or repeated. */
 static int read_state(const struct url *u, struct list_query *q, struct err *reterr)
 {
-	bool given = false, running = false;
+	bool given = false, running = false, paused = false;
 	for (size_t i = 0; i < u->n_params; i++) {
 		const char *s = u->params[i].value;
 		if (!str_eq(u->params[i].name, "state"))
@@ -68,7 +68,9 @@ static int read_state(const struct url *u, struct list_query *q, struct err *ret
 			size_t n = strcspn(s, ",");
 			if (n == 7 && memcmp(s, "running", n) == 0)
 				running = true;
-			else if (n != 6 || memcmp(s, "paused", n) != 0)
+			else if (n == 6 && memcmp(s, "paused", n) == 0)
+				paused = true;
+			else
 				return err_set(
 				    reterr, -EINVAL, "state: expected running, paused or both");
 			s += n;
@@ -76,7 +78,8 @@ static int read_state(const struct url *u, struct list_query *q, struct err *ret
 				break;
 		}
 	}
-	q->nothing |= given && !running;
+	q->filter.hide_running = given && !running;
+	q->filter.hide_paused = given && !paused;
 	return 0;
 }
 
@@ -125,6 +128,7 @@ int list_query_read(const struct url *u, bool version2, const struct templates *
 {
 	*ret = (struct list_query){ .limit = SIZE_MAX };
 	int r = read_metadata(u, ret, reterr);
+	ret->filter.hide_paused = !version2; /* the old call knows running ones only */
 	if (r < 0 || !version2)
 		return r;
 	r = read_state(u, ret, reterr);

@@ -17,8 +17,16 @@ static char *text(const char *s)
 
 static Sandglass__V1__SandboxState state_of(enum sandbox_state s)
 {
-	return s == SANDBOX_RUNNING ? SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_RUNNING
-				    : SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_ENDED;
+	switch (s) {
+	case SANDBOX_RUNNING:
+	case SANDBOX_PAUSING:
+	case SANDBOX_RESUMING:
+		return SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_RUNNING;
+	case SANDBOX_PAUSED:
+		return SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_PAUSED;
+	default:
+		return SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_ENDED;
+	}
 }
 
 static Sandglass__V1__EndReason reason_of(enum sandbox_end e)
@@ -88,6 +96,7 @@ int pb_sandbox_init(struct pb_sandbox *p, const struct sandbox *sb)
 	p->m.memory_bytes = v.memory_bytes;
 	p->m.disk_bytes = v.disk_bytes;
 	p->m.internet = v.internet;
+	p->m.auto_pause = v.auto_pause;
 	p->m.end_reason = reason_of(v.end);
 	p->m.end_detail = text(v.end_detail);
 	p->m.oom_kills = v.oom_kills;

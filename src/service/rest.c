@@ -201,11 +201,11 @@ static bool authorise(struct rest_req *r)
 /* "<id>" or "<id>-<clientID>": cut to the id. False: answered. */
 static bool find_sandbox(struct rest_req *r)
 {
-	char id[ID_SANDBOX_LEN + 1];
+	char *id = r->sandbox_id;
 	const char *s = r->arg;
 	size_t n = strcspn(s, "-");
 	const char *client = s + n + (s[n] == '-');
-	if (n == 0 || n >= sizeof(id) || strchr(client, '-') || (s[n] && !*client)) {
+	if (n == 0 || n >= sizeof(r->sandbox_id) || strchr(client, '-') || (s[n] && !*client)) {
 		rest_error(r, 400, "Invalid sandbox ID");
 		return false;
 	}

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/id.h"
 #include "service/control.h"
 #include "wire/url.h"
 
@@ -43,7 +44,8 @@ struct rest_req {
 	const char *arg;    /* of the pattern, decoded, in url */
 	json_t *body;	    /* an object where the route has a body */
 	struct sandbox *sb; /* REST_SANDBOX: borrowed, valid while the handler runs */
-	bool version2;	    /* the path began with /v2 */
+	char sandbox_id[ID_SANDBOX_LEN + 1]; /* of sb */
+	bool version2;			     /* the path began with /v2 */
 	unsigned refs;
 	void (*on_gone)(struct rest_req *r); /* the client left before the answer */
 	void *op;
@@ -72,8 +74,8 @@ extern const struct rest_route rest_routes[];
 extern const unsigned rest_n_routes;
 rest_fn rest_create;
 rest_fn rest_list_v1, rest_list_v2;
-rest_fn rest_get, rest_kill, rest_timeout, rest_refresh, rest_connect, rest_resume, rest_logs,
-    rest_logs_v2;
+rest_fn rest_get, rest_kill, rest_timeout, rest_refresh, rest_connect, rest_pause, rest_resume,
+    rest_logs, rest_logs_v2;
 rest_fn rest_metrics;
 rest_fn rest_templates, rest_template_alias, rest_template_delete, rest_teams;
 rest_fn rest_health, rest_no_snapshots;

@@ -39,7 +39,8 @@ static int add_token(struct http_fields *f, const struct sandbox *last, bool asc
 static int answer_page(struct rest_req *r, struct list_query *q)
 {
 	struct sandboxes *all = r->ctl->sandboxes;
-	size_t total = sandboxes_count(all, r->team.id);
+	size_t running = sandboxes_count(all, r->team.id);
+	size_t total = running + sandboxes_count_paused(all, r->team.id);
 	size_t max = q->limit < total ? q->limit : total, n = 0;
 	bool more = false;
 	struct http_fields f = { 0 };
@@ -49,7 +50,7 @@ static int answer_page(struct rest_req *r, struct list_query *q)
 	q->filter.team_id = r->team.id;
 	if (max > 0 && !q->nothing)
 		n = sandboxes_list(all, &q->filter, page, max, &more);
-	int e = http_fields_addf(&f, "x-total-running", "%zu", total);
+	int e = http_fields_addf(&f, "x-total-running", "%zu", running);
 	if (e == 0 && more && n > 0)
 		e = add_token(&f, page[n - 1], q->filter.ascending);
 	if (e == 0)

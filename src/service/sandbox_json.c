@@ -61,8 +61,9 @@ json_t *sandbox_json_listed(const struct sandbox *sb)
 	    CONTROL_CLIENT_ID, "startedAt", clock_rfc3339(v.started_ns, started), "endAt",
 	    clock_rfc3339(v.end_at_ns, end), "cpuCount", cpu_count(v.cpu_milli), "memoryMB",
 	    (json_int_t)(v.memory_bytes / MIB), "diskSizeMB", (json_int_t)(v.disk_bytes / MIB),
-	    "state", "running", "envdVersion", CONTROL_ENVD_VERSION, "metadata",
-	    metadata_json(v.metadata), "volumeMounts", "isolation", v.isolation);
+	    "state", v.state == SANDBOX_PAUSED ? "paused" : "running", "envdVersion",
+	    CONTROL_ENVD_VERSION, "metadata", metadata_json(v.metadata), "volumeMounts",
+	    "isolation", v.isolation);
 }
 
 json_t *sandbox_json_detail(const struct sandbox *sb)
@@ -76,7 +77,8 @@ json_t *sandbox_json_detail(const struct sandbox *sb)
 	if (v.mask_host)
 		network = with(network, "maskRequestHost", json_string(v.mask_host));
 	o = with(o, "network", network);
-	o = with(o, "lifecycle", json_pack("{s:b, s:s}", "autoResume", 0, "onTimeout", "kill"));
+	o = with(o, "lifecycle",
+	    json_pack("{s:b, s:s}", "autoResume", 0, "onTimeout", v.auto_pause ? "pause" : "kill"));
 	if (v.access_token)
 		o = with(o, "envdAccessToken", json_string(v.access_token));
 	if (v.traffic_token)

@@ -19,7 +19,7 @@
 #include "service/pb_sandbox.h"
 #include "service/status.h"
 
-#define MAX_METHODS 8
+#define MAX_METHODS 10
 
 struct sandbox_service {
 	const struct control *ctl;
@@ -122,8 +122,9 @@ struct pending {
 	struct call *call; /* NULL once the call is over */
 	unsigned refs;
 	struct auth_team team;
-	struct params params;	       /* create */
-	struct sandbox_create *create; /* while it can be cancelled */
+	struct params params;		     /* create */
+	struct sandbox_create *create;	     /* while it can be cancelled */
+	char sandbox_id[ID_SANDBOX_LEN + 1]; /* pause, resume */
 };
 
 static struct pending *pending_new(struct call *c, const struct auth_team *team)
@@ -201,6 +202,7 @@ static int read_create(const Sandglass__V1__CreateSandboxRequest *q, const struc
 	for (size_t i = 0; r == 0 && i < q->n_env; i++)
 		r = params_add_env(ret, "env", q->env[i]->key, q->env[i]->value, reterr);
 	ret->p.secure = !q->insecure;
+	ret->p.auto_pause = q->auto_pause;
 	ret->p.internet = !q->deny_internet;
 	ret->p.allow_public_traffic = true;
 	return r;
@@ -252,6 +254,76 @@ static void kill_sandbox(struct call *c, const ProtobufCMessage *m)
 		return;
 	p->refs++;
 	sandbox_kill(sb, SANDBOX_END_KILLED, on_killed, p);
+}
+
+/* ---- PauseSandbox, ResumeSandbox ---- */
+/* A call on a sandbox that waits; NULL: answered. */
+static struct pending *pending_on(struct call *c, const char *id, struct sandbox **ret_sb)
+{
+	struct auth_team team;
+	*ret_sb = service_call_team(c, &team) ? service_call_sandbox(c, &team, id) : NULL;
+	struct pending *p = *ret_sb ? pending_new(c, &team) : NULL;
+	if (p) {
+		(void)str_copy(p->sandbox_id, sizeof(p->sandbox_id), id);
+		p->refs++;
+	}
+	return p;
+}
+
+static void on_paused(const struct err *err, void *arg)
+{
+	Sandglass__V1__PauseSandboxResponse m = SANDGLASS__V1__PAUSE_SANDBOX_RESPONSE__INIT;
+	struct pending *p = arg;
+	if (p->call && err->code)
+		finish_err(p->call, err);
+	else if (p->call)
+		service_call_answer(p->call, 0, &m.base);
+	pending_unref(p);
+}
+
+static void pause_sandbox(struct call *c, const ProtobufCMessage *m)
+{
+	const Sandglass__V1__PauseSandboxRequest *q = (const void *)m;
+	struct sandbox *sb;
+	struct pending *p = pending_on(c, q->sandbox_id, &sb);
+	if (p)
+		sandbox_pause(sb, on_paused, p);
+}
+
+static void answer_resumed(struct call *c, const struct sandbox *sb)
+{
+	Sandglass__V1__ResumeSandboxResponse m = SANDGLASS__V1__RESUME_SANDBOX_RESPONSE__INIT;
+	struct pb_sandbox pb;
+	struct sandbox_view v;
+	int r = pb_sandbox_init(&pb, sb);
+	sandbox_view(sb, &v);
+	m.sandbox = &pb.m;
+	if (v.access_token)
+		m.access_token = (char *)v.access_token;
+	service_call_answer(c, r, &m.base);
+	pb_sandbox_fini(&pb);
+}
+
+static void on_resumed(const struct err *err, void *arg)
+{
+	struct pending *p = arg;
+	struct sandbox *sb = NULL;
+	if (p->call && err->code)
+		finish_err(p->call, err);
+	else if (p->call)
+		sb = service_call_sandbox(p->call, &p->team, p->sandbox_id);
+	if (sb)
+		answer_resumed(p->call, sb);
+	pending_unref(p);
+}
+
+static void resume_sandbox(struct call *c, const ProtobufCMessage *m)
+{
+	const Sandglass__V1__ResumeSandboxRequest *q = (const void *)m;
+	struct sandbox *sb;
+	struct pending *p = pending_on(c, q->sandbox_id, &sb);
+	if (p)
+		sandbox_resume(sb, q->timeout_seconds, p->team.max_sandboxes, on_resumed, p);
 }
 
 /* ---- calls that answer at once ---- */
@@ -309,6 +381,23 @@ struct listing {
 	bool nothing;
 };
 
+static int read_state(Sandglass__V1__SandboxState state, struct listing *ret, struct err *reterr)
+{
+	switch (state) {
+	case SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_UNSPECIFIED:
+		return 0;
+	case SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_RUNNING:
+		ret->filter.hide_paused = true;
+		return 0;
+	case SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_PAUSED:
+		ret->filter.hide_running = true;
+		return 0;
+	default:
+		return err_set(reterr, -EINVAL,
+		    "state: expected SANDBOX_STATE_RUNNING, SANDBOX_STATE_PAUSED or none");
+	}
+}
+
 static int read_listing(const Sandglass__V1__ListSandboxesRequest *q, const struct templates *ts,
     struct listing *ret, struct err *reterr)
 {
@@ -328,6 +417,8 @@ static int read_listing(const Sandglass__V1__ListSandboxesRequest *q, const stru
 		ret->filter.tmpl = templates_find(ts, q->template_);
 		ret->nothing = !ret->filter.tmpl;
 	}
+	if (r == 0)
+		r = read_state(q->state, ret, reterr);
 	if (r == 0 && *q->page_token) {
 		r = cursor_decode(q->page_token, false, &ret->after);
 		if (r < 0)
@@ -431,6 +522,8 @@ static const struct rpc_method methods[] = {
 	{ .name = "GetSandbox", .on_message = get_sandbox, .on_done = ignore_done },
 	{ .name = "ListSandboxes", .on_message = list_sandboxes, .on_done = ignore_done },
 	{ .name = "KillSandbox", .on_message = kill_sandbox, .on_done = pending_done },
+	{ .name = "PauseSandbox", .on_message = pause_sandbox, .on_done = pending_done },
+	{ .name = "ResumeSandbox", .on_message = resume_sandbox, .on_done = pending_done },
 	{ .name = "SetTimeout", .on_message = set_timeout, .on_done = ignore_done },
 	{ .name = "ListTemplates", .on_message = list_templates, .on_done = ignore_done },
 };

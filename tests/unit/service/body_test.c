@@ -52,12 +52,13 @@ static const struct {
 	{ T ",\"timeout\":3601}",
 	    "timeout: expected a number of seconds up to 3600, the maximum of "
 	    "template 'code-interpreter-v1'" },
-	{ T ",\"autoPause\":true}",
-	    "autoPause: sandboxes of this server cannot be paused, expected false" },
+	{ T ",\"autoPause\":true,\"autoPauseMemory\":false}",
+	    "autoPauseMemory: a pause of this server keeps the memory, expected true" },
 	{ T ",\"autoPause\":1}", "autoPause: expected true or false" },
 	{ T ",\"autoPauseMemory\":1}", "autoPauseMemory: expected true or false" },
 	{ T ",\"autoResume\":{\"enabled\":true}}",
-	    "autoResume: enabled: only possible with autoPause" },
+	    "autoResume: enabled: this server resumes a sandbox only when it is asked to, expected "
+	    "false" },
 	{ T ",\"autoResume\":true}", "autoResume: expected an object" },
 	{ T ",\"secure\":\"yes\"}", "secure: expected true or false" },
 	{ T ",\"allow_internet_access\":0}", "allow_internet_access: expected true or false" },

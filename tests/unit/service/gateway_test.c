@@ -113,6 +113,24 @@ START_TEST(unknown_sandboxes_are_502)
 }
 END_TEST
 
+START_TEST(paused_ones_say_so)
+{
+	static const char *const grpc[] = { "sandglass-sandbox-id", "iabc", "content-type",
+		"application/grpc", NULL };
+	struct reply r;
+	fake_sandboxes_let_pause(w.sandboxes);
+	sandbox_pause(own(), NULL, NULL);
+	expect_reply(call_with("GET", "/health", to_envd, NULL), 502,
+	    "{\"sandboxId\":\"iabc\",\"message\":\"The sandbox is paused, connect to it to let it "
+	    "go "
+	    "on\",\"code\":502}");
+	reply_start(&r, w.h2, "POST", "/sandglass.v1.CodeInterpreter/Execute", grpc, "", 0);
+	RUN_UNTIL(r.closed);
+	ck_assert_str_eq(reply_header(&r, "grpc-status"), "14");
+	reply_fini(&r);
+}
+END_TEST
+
 START_TEST(malformed_routes_are_400)
 {
 	const char *const half[] = { "e2b-sandbox-id", "iabc", NULL };
@@ -354,6 +372,7 @@ void add_gateway_tests(Suite *s)
 	tcase_add_test(tc, the_host_is_masked);
 	tcase_add_test(tc, keys_stay_outside);
 	tcase_add_test(tc, unknown_sandboxes_are_502);
+	tcase_add_test(tc, paused_ones_say_so);
 	tcase_add_test(tc, malformed_routes_are_400);
 	tcase_add_test(tc, reserved_paths_are_404);
 	tcase_add_test(tc, traffic_tokens_guard_all_but_envd);

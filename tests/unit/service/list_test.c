@@ -165,20 +165,23 @@ START_TEST(filters_apply)
 		size_t n;
 	} t[] = {
 		{ "state=running", 2 },
-		{ "state=running,paused", 2 },
-		{ "state=running&state=paused", 2 },
-		{ "state=paused", 0 },
-		{ "template=code", 2 },
+		{ "state=running,paused", 3 },
+		{ "state=running&state=paused", 3 },
+		{ "state=paused", 1 },
+		{ "template=code", 3 },
 		{ "template=short", 0 },
 		{ "template=unknown", 0 },
-		{ "startedAfter=1970-01-01T00%3A00%3A00.000Z", 2 },
-		{ "startedAfter=2023-11-14T22%3A13%3A20Z", 2 },
+		{ "startedAfter=1970-01-01T00%3A00%3A00.000Z", 3 },
+		{ "startedAfter=2023-11-14T22%3A13%3A20Z", 3 },
 		{ "startedAfter=2023-11-14T22%3A13%3A21Z", 1 },
 		{ "startedAfter=2033-11-14T22%3A13%3A21Z", 0 },
-		{ "unknown=1", 2 },
+		{ "unknown=1", 3 },
 	};
 	(void)fake_sandbox_add(w.sandboxes, TEAM_A, "iabc", BASE_NS, NULL);
 	(void)fake_sandbox_add(w.sandboxes, TEAM_A, "ibcd", BASE_NS + 5000000000, NULL);
+	struct sandbox *p = fake_sandbox_add(w.sandboxes, TEAM_A, "icde", BASE_NS, NULL);
+	fake_sandboxes_let_pause(w.sandboxes);
+	sandbox_pause(p, NULL, NULL);
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		char path[200];
 		(void)snprintf(path, sizeof(path), "/v2/sandboxes?%s", t[i].query);

@@ -85,9 +85,9 @@ START_TEST(create_refuses_bad_bodies)
 	expect_reply(call("POST", "/sandboxes", "{\"templateID\":\"none\"}"), 404,
 	    "{\"code\":404,\"message\":\"template 'none' not found\"}");
 	expect_reply(call("POST", "/v2/sandboxes", "{\"templateID\":\"code\",\"autoPause\":true}"),
-	    400,
-	    "{\"code\":400,\"message\":\"validation error: autoPause: sandboxes of this server "
-	    "cannot be paused, expected false\"}");
+	    501,
+	    "{\"code\":501,\"message\":\"the driver 'fake' of this server cannot pause a "
+	    "sandbox\"}");
 	ck_assert_uint_eq(fake_sandboxes_stats(w.sandboxes)->created, 0);
 }
 END_TEST
@@ -329,13 +329,51 @@ START_TEST(connect_extends)
 }
 END_TEST
 
+START_TEST(pause_and_go_on)
+{
+	struct sandbox *sb = own("iabc");
+	fake_sandboxes_let_pause(w.sandboxes);
+	expect_reply(call("POST", "/sandboxes/iabc/pause", "{\"memory\":false}"), 400,
+	    "{\"code\":400,\"message\":\"validation error: memory: a pause of this server keeps "
+	    "the "
+	    "memory, expected true\"}");
+	ck_assert_int_eq(call("POST", "/sandboxes/iabc/pause", NULL)->status, 204);
+	expect_reply(call("POST", "/sandboxes/iabc/pause", "{}"), 409,
+	    "{\"code\":409,\"message\":\"sandbox iabc is paused\"}");
+	ck_assert_ptr_nonnull(
+	    strstr(reply_text(call("GET", "/sandboxes/iabc", NULL)), "\"state\":\"paused\""));
+	expect_reply(call("POST", "/v2/sandboxes/iabc/connect", "{\"memory\":false}"), 400,
+	    "{\"code\":400,\"message\":\"validation error: memory: a pause of this server keeps "
+	    "the "
+	    "memory, expected true\"}");
+	ck_assert_int_eq(call("POST", "/v2/sandboxes/iabc/connect", "{}")->status, 201);
+	ck_assert_str_eq(text_of("sandboxID"), "iabc");
+	ck_assert_int_eq(seconds_left(sb), 300);
+	ck_assert_int_eq(call("POST", "/sandboxes/iabc/pause", NULL)->status, 204);
+	ck_assert_int_eq(call("POST", "/sandboxes/iabc/resume", "{\"timeout\":40}")->status, 201);
+	ck_assert_int_eq(seconds_left(sb), 40);
+}
+END_TEST
+
+START_TEST(one_that_pauses_at_its_end)
+{
+	char path[64];
+	fake_sandboxes_let_pause(w.sandboxes);
+	ck_assert_int_eq(
+	    call("POST", "/v2/sandboxes", "{\"templateID\":\"code\",\"autoPause\":true}")->status,
+	    201);
+	(void)snprintf(path, sizeof(path), "/sandboxes/%s", text_of("sandboxID"));
+	ck_assert_ptr_nonnull(
+	    strstr(reply_text(call("GET", path, NULL)), "\"onTimeout\":\"pause\""));
+}
+END_TEST
+
 START_TEST(what_the_driver_cannot_is_said)
 {
 	(void)own("iabc");
 	expect_reply(call("POST", "/sandboxes/iabc/pause", "{\"memory\":true}"), 501,
-	    "{\"code\":501,\"message\":\"this server cannot pause a sandbox: its driver "
-	    "'namespace' "
-	    "does not support it\"}");
+	    "{\"code\":501,\"message\":\"the driver 'fake' of this server cannot pause a "
+	    "sandbox\"}");
 	expect_reply(call("POST", "/sandboxes/iabc/fork", "{}"), 501,
 	    "{\"code\":501,\"message\":\"this server cannot fork a sandbox: its driver 'namespace' "
 	    "does not support it\"}");
@@ -343,7 +381,7 @@ START_TEST(what_the_driver_cannot_is_said)
 	    "{\"code\":501,\"message\":\"this server cannot snapshot a sandbox: its driver "
 	    "'namespace' does not support it\"}");
 	expect_reply(call("POST", "/sandboxes/iabc/resume", "{}"), 409,
-	    "{\"code\":409,\"message\":\"Sandbox iabc is already running\"}");
+	    "{\"code\":409,\"message\":\"sandbox iabc is running\"}");
 	expect_reply(call("POST", "/v3/templates", "{}"), 501,
 	    "{\"code\":501,\"message\":\"this server has no template builds over the API\"}");
 	expect_reply(call("GET", "/volumes", NULL), 501,
@@ -493,6 +531,8 @@ void add_rest_tests(Suite *s)
 	tcase_add_test(tc, timeouts_move_the_end);
 	tcase_add_test(tc, timeouts_are_checked);
 	tcase_add_test(tc, connect_extends);
+	tcase_add_test(tc, pause_and_go_on);
+	tcase_add_test(tc, one_that_pauses_at_its_end);
 	tcase_add_test(tc, what_the_driver_cannot_is_said);
 	tcase_add_test(tc, metrics_are_the_present);
 	tcase_add_test(tc, metrics_of_one_that_leaves);

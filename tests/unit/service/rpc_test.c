@@ -269,6 +269,38 @@ START_TEST(kill)
 }
 END_TEST
 
+START_TEST(pause_and_resume)
+{
+	struct sandbox *sb = fake_sandbox_add(w.sandboxes, TEAM_A, "iabc", 1, NULL);
+	struct sandbox_view v;
+	expect_error(_i, "PauseSandbox", "{\"sandboxId\":\"iabc\"}", RPC_UNIMPLEMENTED,
+	    "the driver 'fake' of this server cannot pause a sandbox");
+	fake_sandboxes_let_pause(w.sandboxes);
+	struct outcome o = expect_ok(_i, "PauseSandbox", "{\"sandboxId\":\"iabc\"}");
+	outcome_fini(&o);
+	expect_error(_i, "PauseSandbox", "{\"sandboxId\":\"iabc\"}", RPC_FAILED_PRECONDITION,
+	    "sandbox iabc is paused");
+	o = expect_ok(_i, "ListSandboxes", "{\"state\":\"SANDBOX_STATE_PAUSED\"}");
+	const Sandglass__V1__ListSandboxesResponse *l = (void *)o.m;
+	ck_assert_uint_eq(l->n_sandboxes, 1);
+	ck_assert_int_eq(
+	    l->sandboxes[0]->state, SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_PAUSED);
+	outcome_fini(&o);
+	o = expect_ok(_i, "ListSandboxes", "{\"state\":\"SANDBOX_STATE_RUNNING\"}");
+	ck_assert_uint_eq(((Sandglass__V1__ListSandboxesResponse *)o.m)->n_sandboxes, 0);
+	outcome_fini(&o);
+	o = expect_ok(_i, "ResumeSandbox", "{\"sandboxId\":\"iabc\",\"timeoutSeconds\":50}");
+	const Sandglass__V1__ResumeSandboxResponse *m = (void *)o.m;
+	ck_assert_int_eq(m->sandbox->state, SANDGLASS__V1__SANDBOX_STATE__SANDBOX_STATE_RUNNING);
+	ck_assert_str_eq(m->access_token, "accesstoken");
+	outcome_fini(&o);
+	sandbox_view(sb, &v);
+	ck_assert_int_eq(v.state, SANDBOX_RUNNING);
+	expect_error(_i, "ResumeSandbox", "{\"sandboxId\":\"iabc\"}", RPC_FAILED_PRECONDITION,
+	    "sandbox iabc is running");
+}
+END_TEST
+
 START_TEST(set_timeout)
 {
 	struct sandbox_view v;
@@ -436,6 +468,7 @@ void add_rpc_tests(Suite *s)
 	tcase_add_loop_test(tc, get, 0, N_VARIANTS);
 	tcase_add_loop_test(tc, list_in_pages, 0, N_VARIANTS);
 	tcase_add_loop_test(tc, kill, 0, N_VARIANTS);
+	tcase_add_loop_test(tc, pause_and_resume, 0, N_VARIANTS);
 	tcase_add_loop_test(tc, set_timeout, 0, N_VARIANTS);
 	tcase_add_loop_test(tc, list_templates, 0, N_VARIANTS);
 	tcase_add_loop_test(tc, fields_are_named, 0, N_VARIANTS);
