@@ -11,6 +11,8 @@ libbase_a_SOURCES = \
 	src/base/list.h \
 	src/base/log.c src/base/log.h \
 	src/base/map.c src/base/map.h \
+	src/base/meminfo.c \
+	src/base/meminfo.h \
 	src/base/mem.c src/base/mem.h \
 	src/base/path.c src/base/path.h \
 	src/base/str.c src/base/str.h

@@ -92,6 +92,8 @@ static const struct yaml_key tls_keys[] = {
 static const struct yaml_key limit_keys[] = {
 	{ "sandboxes", YAML_UINT, AT(max_sandboxes), .min = 1, .max = 10000 },
 	{ "per_team", YAML_UINT, AT(max_per_team), .min = 1, .max = 10000 },
+	{ "memory", YAML_SIZE, AT(memory_budget), .max = 1ull << 50 },
+	{ "memory_reserve", YAML_SIZE, AT(memory_reserve), .max = 1ull << 50 },
 	{ "connections", YAML_UINT, AT(max_connections), .min = 16, .max = 1000000 },
 	{ "sandbox_connections", YAML_UINT, AT(max_sandbox_connections), .min = 1, .max = 2000 },
 	{ .key = NULL },

@@ -37,6 +37,9 @@ struct config {
 	int min_isolation;	/* enum config_isolation */
 	unsigned max_sandboxes, max_per_team, max_connections;
 	unsigned max_sandbox_connections; /* requests in progress for one sandbox */
+	uint64_t memory_budget; /* promised to sandboxes, bytes; 0 = four times what there is */
+	uint64_t
+	    memory_reserve; /* must be left when one starts; 0 = a twentieth, 256 MiB or more */
 	bool pool;
 	bool kill_on_stop;
 	char *network_cidr; /* "" = chosen */

@@ -22,6 +22,7 @@
 #include "base/err.h"
 #include "base/fdutil.h"
 #include "base/log.h"
+#include "base/meminfo.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -43,6 +44,8 @@
 #include "store/store.h"
 #include "vmm/vmm.h"
 
+#define MEMORY_OVERCOMMIT 4 /* few sandboxes use what they may */
+#define MEMORY_RESERVE_MIN (256ull << 20)
 #define PROBE_LIMIT_MS 60000
 #define RECOVER_LIMIT_MS 60000
 #define DRAIN_LIMIT_MS 5000
@@ -149,6 +152,21 @@ static void on_recovered(const struct err *err, void *arg)
 	op_wake(&w->op, w->slot, err->code);
 }
 
+/* What the configuration leaves open, from what the machine has. */
+static void choose_memory(const struct config *c, struct sandboxes_conf *conf)
+{
+	struct meminfo m = { 0 };
+	if (meminfo_read(&m) < 0)
+		log_warn("/proc/meminfo cannot be read: no bounds on memory but those configured");
+	else
+		conf->read_memory = meminfo_read;
+	uint64_t reserve = m.total / 20;
+	if (reserve < MEMORY_RESERVE_MIN)
+		reserve = MEMORY_RESERVE_MIN;
+	conf->memory_budget = c->memory_budget ? c->memory_budget : m.total * MEMORY_OVERCOMMIT;
+	conf->memory_reserve = c->memory_reserve ? c->memory_reserve : reserve;
+}
+
 static int recover(struct op *op)
 {
 	struct worker *w = worker_of(op);
@@ -161,6 +179,7 @@ static int recover(struct op *op)
 		.max_sandboxes = w->conf->max_sandboxes,
 		.pool = w->conf->pool,
 	};
+	choose_memory(w->conf, &conf);
 	log_info("driver %s, isolation %s", w->driver->name, w->driver->isolation(w->vmm));
 	w->sandboxes = sandboxes_new(&conf, &op->err);
 	if (!w->sandboxes)

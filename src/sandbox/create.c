@@ -43,6 +43,7 @@ static void fail(struct sandbox_create *c, const struct err *err)
 	sandbox_create_fn *done = c->done;
 	void *arg = c->arg;
 	struct err told = *err;
+	c->reg->refused++;
 	create_free(c);
 	done(&told, NULL, arg);
 }
@@ -71,6 +72,7 @@ void create_succeeded(struct sandbox_create *c)
 	struct sandbox *sb = c->sb;
 	sandbox_create_fn *done = c->done;
 	void *arg = c->arg;
+	c->reg->created++;
 	sb->create = NULL;
 	sb->reg->last_create_ms = clock_mono_ms();
 	create_free(c);
@@ -138,35 +140,31 @@ static int start_own(struct sandbox_create *c)
 		return -ENOMEM;
 	sb->internet = c->who->internet;
 	c->own_boot = true;
+	pool_note_miss(c->pool);
 	sandbox_boot(sb);
 	attach(c, sb);
 	return 0;
 }
 
-static bool is_full(const struct sandboxes *s)
-{
-	return sandboxes_total(s) >= s->conf.max_sandboxes;
-}
-
 /* Full, and nothing is on its way out: make room, or fail the create. */
-static void serve_when_full(struct sandbox_create *c)
+static void serve_when_full(struct sandbox_create *c, enum room why)
 {
 	struct sandboxes *s = c->reg;
 	if (s->count[SANDBOX_STOPPING] > 0 || pools_evict(s))
 		return;
-	(void)err_set(&c->err, SANDBOX_E_CAPACITY, "this machine takes no more than %u sandboxes",
-	    s->conf.max_sandboxes);
+	(void)room_refuse(s, c->tmpl, why, &c->err);
 	refuse(c);
 }
 
 static void serve(struct sandbox_create *c)
 {
 	struct sandbox *sb = pool_claim(c->pool, c->who->internet);
+	enum room room = sb ? ROOM_YES : room_for(c->reg, c->tmpl);
 	if (sb) {
 		c->own_boot = false;
 		attach(c, sb);
-	} else if (is_full(c->reg)) {
-		serve_when_full(c);
+	} else if (room != ROOM_YES) {
+		serve_when_full(c, room);
 	} else if (pool_needs_warm(c->pool) ? pool_warm_up(c->pool) < 0
 					    : pool_may_boot(c->pool) && start_own(c) < 0) {
 		(void)err_set(&c->err, -ENOMEM, "out of memory");

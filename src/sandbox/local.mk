@@ -17,6 +17,7 @@ libsandbox_a_SOURCES = \
 	src/sandbox/pool.c \
 	src/sandbox/recover.c \
 	src/sandbox/registry.c \
+	src/sandbox/room.c \
 	src/sandbox/sandbox.h \
 	src/sandbox/state.c \
 	src/sandbox/team.c \

@@ -51,6 +51,7 @@ struct sandbox *sandbox_new(struct sandboxes *s, const char *id, const struct te
 	link_init(&sb->in_events);
 	loop_timer_init(&sb->retry, s->conf.loop, on_retry, sb);
 	s->count[SANDBOX_CREATING]++;
+	s->promised += t->memory_bytes;
 	return sb;
 }
 

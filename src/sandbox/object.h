@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "base/list.h"
 #include "loop/loop.h"
 #include "loop/op.h"
@@ -69,11 +70,14 @@ struct pool {
 	unsigned n_boots;  /* of this template, for whomever */
 	unsigned failures; /* refills in a row */
 	uint64_t retry_ms; /* no refill before */
+	uint64_t hits, joined, misses, boots, boot_failures, warms, warm_failures;
+	char last_failure[ERR_TEXT_MAX];
 };
 struct pool *pool_find(const struct sandboxes *s, const struct template *t);
 void pool_add(struct sandbox *sb);    /* to idle or booting, as its state says */
 void pool_remove(struct sandbox *sb); /* no effect when it is in neither */
 void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err);
+void pool_note_miss(struct pool *p); /* a create boots one of its own */
 void pools_refill(struct sandboxes *s);
 int pools_init(struct sandboxes *s);
 void pools_fini(struct sandboxes *s);
@@ -237,6 +241,13 @@ void create_failed(struct sandbox_create *c, const struct err *err);
 /* Those that wait for a sandbox of this pool; NULL = of any. */
 void creates_fail_waiting(struct sandboxes *s, const struct pool *p, const struct err *err);
 
+/* ---- room (room.c) ---- */
+enum room { ROOM_YES, ROOM_COUNT, ROOM_PROMISED, ROOM_FREE };
+enum room room_for(const struct sandboxes *s, const struct template *t);
+/* Sets why there is none; returns SANDBOX_E_CAPACITY. */
+int room_refuse(
+    const struct sandboxes *s, const struct template *t, enum room why, struct err *reterr);
+
 /* ---- expiry (expiry.c): a heap over running ones by end_mono_ms ---- */
 int expiry_init(struct sandboxes *s);
 void expiry_fini(struct sandboxes *s);
@@ -271,6 +282,8 @@ struct sandboxes {
 	unsigned n_boots;		  /* boot jobs in progress */
 	unsigned n_jobs;		  /* jobs in progress, of every kind */
 	unsigned n_creates;		  /* creates in progress, waiting ones too */
+	uint64_t promised;		  /* memory that those which take room may grow to */
+	uint64_t created, refused;
 	struct link waiting;		  /* creates that have no sandbox yet, first come first */
 	uint64_t last_create_ms, held_ms; /* pacing of refills, see pool.c */
 	struct loop_timer refill;

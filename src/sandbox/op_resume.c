@@ -116,12 +116,6 @@ void sandbox_begin_resume(struct sandbox *sb)
 
 /* ---- requests ---- */
 
-/* Room on this machine: an idle one of a pool gives way. */
-static bool has_room(struct sandboxes *s)
-{
-	return sandboxes_total(s) < s->conf.max_sandboxes || pools_evict(s);
-}
-
 static int check(const struct sandbox *sb, unsigned seconds, unsigned team_limit, struct err *err)
 {
 	struct sandboxes *s = sb->reg;
@@ -141,9 +135,9 @@ static int check(const struct sandbox *sb, unsigned seconds, unsigned team_limit
 	if (team_limit && running >= team_limit)
 		return err_set(err, SANDBOX_E_LIMIT, "the team has %u sandboxes, of at most %u",
 		    running, team_limit);
-	if (!has_room(s))
-		return err_set(err, SANDBOX_E_CAPACITY,
-		    "this machine takes no more than %u sandboxes", s->conf.max_sandboxes);
+	enum room room = room_for(s, sb->tmpl);
+	if (room != ROOM_YES && !pools_evict(s)) /* an idle one gives way */
+		return room_refuse(s, sb->tmpl, room, err);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "image/template.h"
 #include "sandbox/object.h"
 
@@ -83,7 +84,8 @@ void pool_remove(struct sandbox *sb)
 	--*(sb->state == SANDBOX_POOLED ? &p->n_idle : &p->n_booting);
 }
 
-static struct sandbox *claim_from(struct link *list, bool internet, bool can_change)
+static struct sandbox *claim_from(
+    struct link *list, bool internet, bool can_change, uint64_t *counter)
 {
 	LIST_EACH(l, list)
 	{
@@ -91,6 +93,7 @@ static struct sandbox *claim_from(struct link *list, bool internet, bool can_cha
 		if (sb->internet != internet && !can_change)
 			continue;
 		pool_remove(sb);
+		++*counter;
 		return sb;
 	}
 	return NULL;
@@ -100,8 +103,13 @@ static struct sandbox *claim_from(struct link *list, bool internet, bool can_cha
 struct sandbox *pool_claim(struct pool *p, bool internet)
 {
 	bool can_change = p->reg->conf.driver->set_internet != NULL;
-	struct sandbox *sb = claim_from(&p->idle, internet, can_change);
-	return sb ? sb : claim_from(&p->booting, internet, can_change);
+	struct sandbox *sb = claim_from(&p->idle, internet, can_change, &p->hits);
+	return sb ? sb : claim_from(&p->booting, internet, can_change, &p->joined);
+}
+
+void pool_note_miss(struct pool *p)
+{
+	p->misses++;
 }
 
 bool pools_evict(struct sandboxes *s)
@@ -127,9 +135,10 @@ size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t)
 
 /* ---- boots ---- */
 
-static bool has_room(const struct sandboxes *s)
+static bool has_room(const struct pool *p)
 {
-	return s->n_boots < s->conf.create_parallel && sandboxes_total(s) < s->conf.max_sandboxes;
+	const struct sandboxes *s = p->reg;
+	return s->n_boots < s->conf.create_parallel && room_for(s, p->tmpl) == ROOM_YES;
 }
 
 bool pool_needs_warm(const struct pool *p)
@@ -141,7 +150,7 @@ bool pool_needs_warm(const struct pool *p)
 bool pool_may_boot(const struct pool *p)
 {
 	bool ready = p->stage == POOL_STAGE_READY;
-	return has_room(p->reg) && !pool_needs_warm(p) && (ready || p->n_boots == 0);
+	return has_room(p) && !pool_needs_warm(p) && (ready || p->n_boots == 0);
 }
 
 static struct sandbox *new_member(struct pool *p)
@@ -153,7 +162,7 @@ static struct sandbox *new_member(struct pool *p)
 
 int pool_warm_up(struct pool *p)
 {
-	if (p->stage != POOL_STAGE_NEW || !has_room(p->reg))
+	if (p->stage != POOL_STAGE_NEW || !has_room(p))
 		return 0;
 	struct sandbox *sb = new_member(p);
 	if (!sb)
@@ -171,6 +180,7 @@ static void back_off(struct pool *p, const struct err *err)
 		wait *= 2;
 	wait = wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS;
 	p->failures++;
+	(void)str_copy(p->last_failure, sizeof(p->last_failure), err_text(err));
 	p->retry_ms = clock_mono_ms() + wait;
 	log_warn("pool of %s: %s; next try in %llu ms", p->tmpl->name, err_text(err),
 	    (unsigned long long)wait);
@@ -186,6 +196,7 @@ static void forget_failures(struct pool *p)
 void pool_note_warm(struct pool *p, const struct err *err)
 {
 	p->stage = err->code ? POOL_STAGE_NEW : POOL_STAGE_READY;
+	++*(err->code ? &p->warm_failures : &p->warms);
 	if (err->code == 0) {
 		forget_failures(p);
 		return;
@@ -197,6 +208,11 @@ void pool_note_warm(struct pool *p, const struct err *err)
 void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err)
 {
 	struct pool *p = sb->pool;
+	p->boots++;
+	if (err->code && sb->state != SANDBOX_STOPPING) {
+		p->boot_failures++;
+		(void)str_copy(p->last_failure, sizeof(p->last_failure), err_text(err));
+	}
 	if (err->code == 0)
 		forget_failures(p);
 	else if (refill && sb->state != SANDBOX_STOPPING)

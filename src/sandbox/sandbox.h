@@ -26,6 +26,7 @@
 struct guest;
 struct launcher;
 struct loop;
+struct meminfo;
 struct sandbox;
 struct sandboxes; /* registry */
 struct store;
@@ -105,6 +106,12 @@ struct sandboxes_conf {
 	unsigned max_sandboxes;	  /* all together, pooled ones too */
 	unsigned create_parallel; /* boots at the same time; 0 = number of processors */
 	bool pool;		  /* keep pools filled */
+	/* Memory that sandboxes may grow to, together, by their templates; 0 = any. */
+	uint64_t memory_budget;
+	/* What the machine must have left before another is started, asked by read_memory, which
+	 * may be NULL. */
+	uint64_t memory_reserve;
+	int (*read_memory)(struct meminfo *ret);
 };
 struct sandboxes *sandboxes_new(const struct sandboxes_conf *c, struct err *reterr);
 /* After sandboxes_shutdown() is done. Instances that were left alone go on: close the driver before
@@ -186,6 +193,24 @@ size_t sandboxes_count(const struct sandboxes *s, const char *team_id);
 size_t sandboxes_count_paused(const struct sandboxes *s, const char *team_id);
 /* Idle members of the template's pool. */
 size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t);
+
+/* ---- numbers; counters begin with the registry ---- */
+struct sandboxes_stats {
+	unsigned running, paused, pooled, creating, stopping;
+	uint64_t memory_promised, memory_budget;
+	uint64_t created, refused; /* creates that ended well, or not */
+};
+void sandboxes_stats(const struct sandboxes *s, struct sandboxes_stats *ret);
+struct sandboxes_pool_stats {
+	const struct template *tmpl;
+	unsigned idle, booting;
+	/* What creates got: an idle one, one that was being made for the pool, one of their own. */
+	uint64_t hits, joined, misses;
+	uint64_t boots, boot_failures, warms, warm_failures;
+	const char *last_failure; /* sentence, "" = none yet; valid until the next loop turn */
+};
+size_t sandboxes_pools(const struct sandboxes *s);
+void sandboxes_pool_stats(const struct sandboxes *s, size_t i, struct sandboxes_pool_stats *ret);
 
 /* ---- events ---- */
 enum sandbox_event_kind {

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "image/template.h"
 #include "sandbox/object.h"
 
 #define BIT(state) (1u << (state))
@@ -73,6 +74,11 @@ const char *sandbox_end_name(enum sandbox_end e)
 bool sandbox_state_is_owned(enum sandbox_state s)
 {
 	return s >= SANDBOX_RUNNING && s <= SANDBOX_RESUMING;
+}
+
+static bool takes_room(enum sandbox_state s)
+{
+	return s != SANDBOX_PAUSED && s != SANDBOX_GONE;
 }
 
 static void leave(struct sandbox *sb, enum sandbox_state next)
@@ -149,6 +155,8 @@ void sandbox_set_state(struct sandbox *sb, enum sandbox_state next)
 	leave(sb, next);
 	s->count[before]--;
 	s->count[next]++;
+	if (takes_room(before) != takes_room(next))
+		s->promised += takes_room(next) ? sb->tmpl->memory_bytes : -sb->tmpl->memory_bytes;
 	sb->state = next;
 	enter(sb, before);
 	sandboxes_pump(s);

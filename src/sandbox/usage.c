@@ -54,3 +54,44 @@ void sandbox_usage(struct sandbox *sb,
 	else
 		loop_defer_set(&c->refuse);
 }
+
+/* ---- numbers of all ---- */
+
+void sandboxes_stats(const struct sandboxes *s, struct sandboxes_stats *ret)
+{
+	*ret = (struct sandboxes_stats){
+		.running = s->count[SANDBOX_RUNNING] + s->count[SANDBOX_PAUSING] +
+			   s->count[SANDBOX_RESUMING],
+		.paused = s->count[SANDBOX_PAUSED],
+		.pooled = s->count[SANDBOX_POOLED],
+		.creating = s->count[SANDBOX_CREATING],
+		.stopping = s->count[SANDBOX_STOPPING],
+		.memory_promised = s->promised,
+		.memory_budget = s->conf.memory_budget,
+		.created = s->created,
+		.refused = s->refused,
+	};
+}
+
+size_t sandboxes_pools(const struct sandboxes *s)
+{
+	return s->n_pools;
+}
+
+void sandboxes_pool_stats(const struct sandboxes *s, size_t i, struct sandboxes_pool_stats *ret)
+{
+	const struct pool *p = &s->pools[i];
+	*ret = (struct sandboxes_pool_stats){
+		.tmpl = p->tmpl,
+		.idle = p->n_idle,
+		.booting = p->n_booting,
+		.hits = p->hits,
+		.joined = p->joined,
+		.misses = p->misses,
+		.boots = p->boots,
+		.boot_failures = p->boot_failures,
+		.warms = p->warms,
+		.warm_failures = p->warm_failures,
+		.last_failure = p->last_failure,
+	};
+}

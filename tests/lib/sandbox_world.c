@@ -24,6 +24,7 @@ void world_open(struct world *w)
 		.max_sandboxes = w->conf.max ? w->conf.max : 50,
 		.create_parallel = w->conf.parallel ? w->conf.parallel : 2,
 		.pool = w->conf.pool,
+		.memory_budget = w->conf.memory_budget,
 	};
 	w->boxes = sandboxes_new(&c, &err);
 	ck_assert_msg(w->boxes != NULL, "%s", err.text);
@@ -119,6 +120,11 @@ void world_check(struct world *w)
 	ck_assert_uint_le(s->n_boots, s->conf.create_parallel);
 	/* A resume that makes one of a pool give way does not wait until that is gone. */
 	ck_assert_uint_le(sandboxes_total(s) - count[SANDBOX_STOPPING], s->conf.max_sandboxes);
+	uint64_t promised = 0;
+	it = NULL;
+	for (struct sandbox *sb; (sb = map_next(s->by_id, &it, NULL));)
+		promised += sb->state == SANDBOX_PAUSED ? 0 : sb->tmpl->memory_bytes;
+	ck_assert_uint_eq(promised, s->promised);
 	for (size_t i = 0; i < s->n_pools; i++)
 		ck_assert_uint_le(
 		    s->pools[i].n_idle + s->pools[i].n_booting, s->pools[i].tmpl->pool_max);

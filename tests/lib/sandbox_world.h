@@ -15,6 +15,7 @@
 struct world_conf {
 	unsigned max, parallel; /* 0 = 50 and 2 */
 	bool pool;
+	uint64_t memory_budget;
 	const struct vmm_driver *driver; /* NULL = fake_vmm_driver */
 };
 

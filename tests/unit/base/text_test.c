@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/meminfo.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -161,6 +162,21 @@ START_TEST(identifiers)
 }
 END_TEST
 
+START_TEST(memory_of_the_machine)
+{
+	struct meminfo m = { 0 };
+	ck_assert_int_eq(
+	    meminfo_parse("MemTotal:       24659112 kB\nMemFree: 1 kB\nMemAvailable:  7 kB\n", &m),
+	    0);
+	ck_assert_uint_eq(m.total, 24659112ull * 1024);
+	ck_assert_uint_eq(m.available, 7 * 1024);
+	ck_assert_int_eq(meminfo_parse("MemTotal: 5 kB\nXMemAvailable: 7 kB\n", &m), -EBADMSG);
+	ck_assert_int_eq(meminfo_parse("", &m), -EBADMSG);
+	ck_assert_int_eq(meminfo_read(&m), 0);
+	ck_assert_uint_ge(m.total, m.available);
+}
+END_TEST
+
 void text_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "text", 10);
@@ -172,4 +188,5 @@ void text_tests(Suite *s)
 	tcase_add_test(tc, hex_and_comparison);
 	tcase_add_test(tc, times);
 	tcase_add_test(tc, identifiers);
+	tcase_add_test(tc, memory_of_the_machine);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/meminfo.h"
 #include "image/template.h"
 #include "sandbox_tests.h"
 
@@ -308,6 +309,94 @@ START_TEST(shutdown_tells_waiting_creates)
 }
 END_TEST
 
+/* ---- room ---- */
+
+#define EACH (1024ull << 20) /* of a template that says nothing */
+
+START_TEST(memory_is_promised_once)
+{
+	struct made m;
+	struct sandbox_params p = world_params("bare", "t");
+	start((struct world_conf){ .memory_budget = 2 * EACH });
+	struct sandbox *a = world_create(&w, "bare", "t");
+	(void)world_create(&w, "bare", "t");
+	made_begin(&w, &m, &p);
+	ck_assert_ptr_null(made_wait(&w, &m));
+	ck_assert_int_eq(m.err.code, SANDBOX_E_CAPACITY);
+	ck_assert_ptr_nonnull(strstr(m.err.text, "MiB are taken and this one may use"));
+	sandbox_kill(a, SANDBOX_END_KILLED, NULL, NULL);
+	(void)world_create(&w, "bare", "t");
+	stop();
+}
+END_TEST
+
+/* Idle ones of other templates give way. */
+START_TEST(memory_of_idle_ones_is_given_back)
+{
+	start((struct world_conf){ .pool = true, .memory_budget = 3 * EACH });
+	world_until(&w, ready("py") == 2 && ready("quiet") == 1);
+	(void)world_create(&w, "bare", "t");
+	ck_assert_uint_eq(ready("py") + ready("quiet"), 2);
+	stop();
+}
+END_TEST
+
+static struct meminfo machine;
+
+static int read_machine(struct meminfo *ret)
+{
+	*ret = machine;
+	return 0;
+}
+
+START_TEST(nothing_starts_when_memory_is_short)
+{
+	struct made m;
+	struct sandbox_params p = world_params("bare", "t");
+	start((struct world_conf){ .pool = false });
+	w.boxes->conf.read_memory = read_machine;
+	w.boxes->conf.memory_reserve = 1000;
+	machine = (struct meminfo){ 5000, 999 };
+	made_begin(&w, &m, &p);
+	ck_assert_ptr_null(made_wait(&w, &m));
+	ck_assert_int_eq(m.err.code, SANDBOX_E_CAPACITY);
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_CREATE), 0);
+	machine.available = 1000;
+	(void)world_create(&w, "bare", "t");
+	stop();
+}
+END_TEST
+
+START_TEST(hits_and_misses_are_counted)
+{
+	struct sandboxes_pool_stats st;
+	struct sandboxes_stats all;
+	start((struct world_conf){ .pool = true });
+	world_until(&w, ready("py") == 2 && ready("quiet") == 1);
+	(void)world_create(&w, "py", "t");
+	(void)world_create(&w, "py", "t");
+	fake_vmm_script(w.vmm, FAKE_CREATE, FAKE_FAIL);
+	struct made m;
+	struct sandbox_params p = world_params("py", "t");
+	made_begin(&w, &m, &p);
+	ck_assert_ptr_null(made_wait(&w, &m));
+	for (size_t i = 0; i < sandboxes_pools(w.boxes); i++) {
+		sandboxes_pool_stats(w.boxes, i, &st);
+		if (strcmp(st.tmpl->name, "py") == 0)
+			break;
+	}
+	ck_assert_uint_eq(st.hits, 2);
+	ck_assert_uint_eq(st.misses, 1);
+	ck_assert_uint_eq(st.boot_failures, 1);
+	ck_assert_str_ne(st.last_failure, "");
+	sandboxes_stats(w.boxes, &all);
+	ck_assert_uint_eq(all.created, 2);
+	ck_assert_uint_eq(all.refused, 1);
+	ck_assert_uint_eq(all.running, 2);
+	stop();
+}
+END_TEST
+
 void pool_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "pool", 30);
@@ -324,4 +413,8 @@ void pool_tests(Suite *s)
 	tcase_add_test(tc, full_machine);
 	tcase_add_test(tc, waiting_has_a_limit);
 	tcase_add_test(tc, shutdown_tells_waiting_creates);
+	tcase_add_test(tc, memory_is_promised_once);
+	tcase_add_test(tc, memory_of_idle_ones_is_given_back);
+	tcase_add_test(tc, nothing_starts_when_memory_is_short);
+	tcase_add_test(tc, hits_and_misses_are_counted);
 }
