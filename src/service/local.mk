@@ -10,6 +10,7 @@ libservice_a_SOURCES = \
 	src/service/gateway_answer.c src/service/gateway_answer.h \
 	src/service/list_query.c src/service/list_query.h \
 	src/service/mask_host.c src/service/mask_host.h \
+	src/service/metrics.c \
 	src/service/params.c src/service/params.h \
 	src/service/pb_sandbox.c src/service/pb_sandbox.h \
 	src/service/peer_limit.c src/service/peer_limit.h \

