@@ -139,6 +139,7 @@ static int start_own(struct sandbox_create *c)
 	if (!sb)
 		return -ENOMEM;
 	sb->internet = c->who->internet;
+	sandbox_set_sizes(sb, &c->who->sizes);
 	c->own_boot = true;
 	pool_note_miss(c->pool);
 	sandbox_boot(sb);
@@ -152,14 +153,14 @@ static void serve_when_full(struct sandbox_create *c, enum room why)
 	struct sandboxes *s = c->reg;
 	if (s->count[SANDBOX_STOPPING] > 0 || pools_evict(s))
 		return;
-	(void)room_refuse(s, c->tmpl, why, &c->err);
+	(void)room_refuse(s, c->who->sizes.memory_bytes, why, &c->err);
 	refuse(c);
 }
 
 static void serve(struct sandbox_create *c)
 {
-	struct sandbox *sb = pool_claim(c->pool, c->who->internet);
-	enum room room = sb ? ROOM_YES : room_for(c->reg, c->tmpl);
+	struct sandbox *sb = pool_claim(c->pool, c->who);
+	enum room room = sb ? ROOM_YES : room_for(c->reg, c->who->sizes.memory_bytes);
 	if (sb) {
 		c->own_boot = false;
 		attach(c, sb);
@@ -235,6 +236,7 @@ struct sandbox_create *sandbox_create(
 	}
 	c->pool = pool_find(s, c->tmpl);
 	c->who->internet = p->internet && c->tmpl->internet;
+	sandbox_sizes_complete(&c->who->sizes, c->tmpl);
 	if (c->who->timeout_s == 0)
 		c->who->timeout_s = c->tmpl->timeout_default_s;
 	if (check(c, p) == 0)

@@ -111,6 +111,7 @@ static int fill_from_params(
 {
 	id->internet = p->internet;
 	id->auto_pause = p->auto_pause;
+	id->sizes = p->sizes;
 	id->timeout_s = p->timeout_s;
 	id->team = team_get(s, p->team_id);
 	if (mem_set_str(&id->mask_host, p->mask_host) < 0)
@@ -134,6 +135,7 @@ static int fill_from_row(struct identity *id, struct sandboxes *s, const struct 
 {
 	id->internet = r->internet;
 	id->auto_pause = r->auto_pause;
+	id->sizes = (struct sandbox_sizes){ r->memory_bytes, r->disk_bytes, r->cpu_milli };
 	id->team = team_get(s, r->team_id);
 	id->metadata = from_json(r->metadata_json, 2);
 	id->env = from_json(r->env_json, 1);

@@ -51,9 +51,37 @@ struct sandbox *sandbox_new(struct sandboxes *s, const char *id, const struct te
 	link_init(&sb->in_events);
 	loop_timer_init(&sb->retry, s->conf.loop, on_retry, sb);
 	s->count[SANDBOX_CREATING]++;
-	s->promised += t->memory_bytes;
+	sandbox_sizes_complete(&sb->sizes, t);
+	s->promised += sb->sizes.memory_bytes;
 	return sb;
 }
+
+/* ---- sizes ---- */
+
+void sandbox_sizes_complete(struct sandbox_sizes *s, const struct template *t)
+{
+	if (!s->cpu_milli)
+		s->cpu_milli = t->cpu_milli;
+	if (!s->memory_bytes)
+		s->memory_bytes = t->memory_bytes;
+	if (!s->disk_bytes)
+		s->disk_bytes = t->disk_bytes;
+}
+
+bool sandbox_sizes_equal(const struct sandbox_sizes *a, const struct sandbox_sizes *b)
+{
+	return a->cpu_milli == b->cpu_milli && a->memory_bytes == b->memory_bytes &&
+	       a->disk_bytes == b->disk_bytes;
+}
+
+/* While it takes the machine's room. */
+void sandbox_set_sizes(struct sandbox *sb, const struct sandbox_sizes *to)
+{
+	sb->reg->promised += to->memory_bytes - sb->sizes.memory_bytes;
+	sb->sizes = *to;
+}
+
+/* ---- references ---- */
 
 struct sandbox *sandbox_ref(struct sandbox *sb)
 {
@@ -138,9 +166,9 @@ void sandbox_fill_spec(const struct sandbox *sb, struct vmm_spec *spec)
 	const struct template *t = sb->tmpl;
 	*spec = (struct vmm_spec){
 		.tmpl = t,
-		.memory_bytes = t->memory_bytes,
-		.disk_bytes = t->disk_bytes,
-		.cpu_milli = t->cpu_milli,
+		.memory_bytes = sb->sizes.memory_bytes,
+		.disk_bytes = sb->sizes.disk_bytes,
+		.cpu_milli = sb->sizes.cpu_milli,
 		.max_pids = t->max_pids,
 		.internet = sb->internet,
 	};
@@ -215,6 +243,9 @@ int sandbox_write_row_as(struct sandbox *sb, enum sandbox_row as, uint32_t slot)
 		.env_json = sb->who->env_json,
 		.internet = sb->internet,
 		.auto_pause = sb->who->auto_pause,
+		.cpu_milli = sb->sizes.cpu_milli,
+		.memory_bytes = sb->sizes.memory_bytes,
+		.disk_bytes = sb->sizes.disk_bytes,
 		.state = as,
 		.started_ns = sb->started_ns,
 		.end_at_ns = sb->end_at_ns,
@@ -312,9 +343,9 @@ void sandbox_view(const struct sandbox *sb, struct sandbox_view *ret)
 		.isolation = sb->reg ? sb->reg->conf.driver->isolation(sb->reg->conf.vmm) : "",
 		.started_ns = sb->started_ns,
 		.end_at_ns = sb->end_at_ns,
-		.cpu_milli = sb->tmpl->cpu_milli,
-		.memory_bytes = sb->tmpl->memory_bytes,
-		.disk_bytes = sb->tmpl->disk_bytes,
+		.cpu_milli = sb->sizes.cpu_milli,
+		.memory_bytes = sb->sizes.memory_bytes,
+		.disk_bytes = sb->sizes.disk_bytes,
 		.internet = sb->internet,
 		.auto_pause = who->auto_pause,
 		.metadata = (const char *const *)who->metadata,

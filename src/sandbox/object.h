@@ -44,7 +44,8 @@ struct identity {
 	char **metadata; /* key, value, ..., NULL */
 	char **env;	 /* "K=V", NULL at the end */
 	char *metadata_json, *env_json;
-	unsigned timeout_s; /* of a create or of a resume */
+	unsigned timeout_s;	    /* of a create or of a resume */
+	struct sandbox_sizes sizes; /* wanted; none is 0 once its template is known */
 	bool internet, auto_pause;
 };
 /* NULL on -ENOMEM. */
@@ -81,8 +82,8 @@ void pool_note_miss(struct pool *p); /* a create boots one of its own */
 void pools_refill(struct sandboxes *s);
 int pools_init(struct sandboxes *s);
 void pools_fini(struct sandboxes *s);
-/* An idle one whose network policy is or can be made internet; NULL when there is none. */
-struct sandbox *pool_claim(struct pool *p, bool internet);
+/* An idle one that is, or can be made, what who wants; NULL when there is none. */
+struct sandbox *pool_claim(struct pool *p, const struct identity *who);
 /* Make room for others: end an idle one of any pool. False: there is none. */
 bool pools_evict(struct sandboxes *s);
 /* Whether another boot of this template may begin now. */
@@ -115,8 +116,9 @@ struct sandbox {
 	enum sandbox_state state; /* changed by sandbox_set_state() only */
 	enum sandbox_end end;
 	char end_detail[200];
-	bool internet; /* the policy in force */
-	bool paused;   /* its instance stands still (VMM_CAP_PAUSE) */
+	struct sandbox_sizes sizes; /* in force; changed by sandbox_set_sizes() only */
+	bool internet;		    /* the policy in force */
+	bool paused;		    /* its instance stands still (VMM_CAP_PAUSE) */
 
 	struct vmm_inst *inst;
 	struct guest *guest;
@@ -150,6 +152,10 @@ struct sandbox {
 };
 /* In state creating and registered; NULL on -ENOMEM. */
 struct sandbox *sandbox_new(struct sandboxes *s, const char *id, const struct template *t);
+void sandbox_set_sizes(struct sandbox *sb, const struct sandbox_sizes *to);
+bool sandbox_sizes_equal(const struct sandbox_sizes *a, const struct sandbox_sizes *b);
+/* The template's where there is 0. */
+void sandbox_sizes_complete(struct sandbox_sizes *s, const struct template *t);
 /* Begin a job; done gets the operation. The job holds a reference until sandbox_job_end(). */
 void sandbox_job_start(struct sandbox *sb, enum sandbox_job job, const struct op_table *table,
     void (*done)(struct op *op));
@@ -243,10 +249,10 @@ void creates_fail_waiting(struct sandboxes *s, const struct pool *p, const struc
 
 /* ---- room (room.c) ---- */
 enum room { ROOM_YES, ROOM_COUNT, ROOM_PROMISED, ROOM_FREE };
-enum room room_for(const struct sandboxes *s, const struct template *t);
+enum room room_for(const struct sandboxes *s, uint64_t memory_bytes);
 /* Sets why there is none; returns SANDBOX_E_CAPACITY. */
 int room_refuse(
-    const struct sandboxes *s, const struct template *t, enum room why, struct err *reterr);
+    const struct sandboxes *s, uint64_t memory_bytes, enum room why, struct err *reterr);
 
 /* ---- expiry (expiry.c): a heap over running ones by end_mono_ms ---- */
 int expiry_init(struct sandboxes *s);

@@ -3,6 +3,7 @@
  * Give a booted sandbox to the create that it has. State: creating or pooled; leads to running.
  *
  *   resume    it may have stood still in the pool
+ *   sizes     processors, memory and disk that the create asks for
  *   internet  the create's network policy, before anything of its owner is inside
  *   init      the agent gets identity, environment, clock and entropy
  *   row       from here on it survives our restart
@@ -18,6 +19,7 @@
 #include "sandbox/object.h"
 
 #define RESUME_LIMIT_MS 45000
+#define SIZES_LIMIT_MS 10000
 #define INTERNET_LIMIT_MS 10000
 #define INIT_LIMIT_MS 10000
 #define ROW_LIMIT_MS 10000
@@ -36,6 +38,26 @@ static int resume(struct op *op)
 		return OP_NEXT;
 	sandbox_vmm_begin(sb);
 	sb->reg->conf.driver->resume(sb->inst, on_resumed, sb);
+	return OP_WAIT;
+}
+
+static void on_resized(const struct err *err, void *arg)
+{
+	struct sandbox *sb = arg;
+	if (err->code == 0 && sb->reg)
+		sandbox_set_sizes(sb, &sb->who->sizes);
+	sandbox_vmm_answer(sb, err);
+}
+
+static int sizes(struct op *op)
+{
+	struct sandbox *sb = sandbox_of_op(op);
+	const struct sandbox_sizes *want = &sb->who->sizes;
+	const struct vmm_sizes to = { want->memory_bytes, want->disk_bytes, want->cpu_milli };
+	if (sandbox_sizes_equal(&sb->sizes, want))
+		return OP_NEXT;
+	sandbox_vmm_begin(sb);
+	sb->reg->conf.driver->resize(sb->inst, &to, on_resized, sb);
 	return OP_WAIT;
 }
 
@@ -84,11 +106,12 @@ static int row(struct op *op)
 
 static const struct op_step steps[] = {
 	{ "resume", resume, NULL, sandbox_vmm_forget, RESUME_LIMIT_MS },
+	{ "sizes", sizes, NULL, sandbox_vmm_forget, SIZES_LIMIT_MS },
 	{ "internet", internet, NULL, sandbox_vmm_forget, INTERNET_LIMIT_MS },
 	{ "init", init, NULL, sandbox_guest_drop, INIT_LIMIT_MS },
 	{ "row", row, NULL, sandbox_row_forget, ROW_LIMIT_MS },
 };
-const struct op_table sandbox_hand_out_table = { "hand-out", steps, 4 };
+const struct op_table sandbox_hand_out_table = { "hand-out", steps, 5 };
 
 static void on_done(struct op *op)
 {

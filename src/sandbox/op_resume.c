@@ -135,9 +135,9 @@ static int check(const struct sandbox *sb, unsigned seconds, unsigned team_limit
 	if (team_limit && running >= team_limit)
 		return err_set(err, SANDBOX_E_LIMIT, "the team has %u sandboxes, of at most %u",
 		    running, team_limit);
-	enum room room = room_for(s, sb->tmpl);
+	enum room room = room_for(s, sb->sizes.memory_bytes);
 	if (room != ROOM_YES && !pools_evict(s)) /* an idle one gives way */
-		return room_refuse(s, sb->tmpl, room, err);
+		return room_refuse(s, sb->sizes.memory_bytes, room, err);
 	return 0;
 }
 

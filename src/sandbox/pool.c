@@ -84,13 +84,23 @@ void pool_remove(struct sandbox *sb)
 	--*(sb->state == SANDBOX_POOLED ? &p->n_idle : &p->n_booting);
 }
 
-static struct sandbox *claim_from(
-    struct link *list, bool internet, bool can_change, uint64_t *counter)
+/* Is it, or can the driver make it, what is wanted? */
+static bool can_be(const struct sandbox *sb, const struct identity *who)
+{
+	const struct vmm_driver *d = sb->reg->conf.driver;
+	const struct sandbox_sizes *has = &sb->sizes, *want = &who->sizes;
+	return (sb->internet == who->internet || d->set_internet) &&
+	       (has->cpu_milli == want->cpu_milli || (d->caps & VMM_CAP_SIZE_CPU)) &&
+	       (has->memory_bytes == want->memory_bytes || (d->caps & VMM_CAP_SIZE_MEMORY)) &&
+	       (has->disk_bytes == want->disk_bytes || (d->caps & VMM_CAP_SIZE_DISK));
+}
+
+static struct sandbox *claim_from(struct link *list, const struct identity *who, uint64_t *counter)
 {
 	LIST_EACH(l, list)
 	{
 		struct sandbox *sb = container_of(l, struct sandbox, in_pool);
-		if (sb->internet != internet && !can_change)
+		if (!can_be(sb, who))
 			continue;
 		pool_remove(sb);
 		++*counter;
@@ -100,11 +110,10 @@ static struct sandbox *claim_from(
 }
 
 /* One that is still booting is ahead of one that would be started now. */
-struct sandbox *pool_claim(struct pool *p, bool internet)
+struct sandbox *pool_claim(struct pool *p, const struct identity *who)
 {
-	bool can_change = p->reg->conf.driver->set_internet != NULL;
-	struct sandbox *sb = claim_from(&p->idle, internet, can_change, &p->hits);
-	return sb ? sb : claim_from(&p->booting, internet, can_change, &p->joined);
+	struct sandbox *sb = claim_from(&p->idle, who, &p->hits);
+	return sb ? sb : claim_from(&p->booting, who, &p->joined);
 }
 
 void pool_note_miss(struct pool *p)
@@ -138,7 +147,8 @@ size_t sandboxes_pool_ready(const struct sandboxes *s, const struct template *t)
 static bool has_room(const struct pool *p)
 {
 	const struct sandboxes *s = p->reg;
-	return s->n_boots < s->conf.create_parallel && room_for(s, p->tmpl) == ROOM_YES;
+	return s->n_boots < s->conf.create_parallel &&
+	       room_for(s, p->tmpl->memory_bytes) == ROOM_YES;
 }
 
 bool pool_needs_warm(const struct pool *p)

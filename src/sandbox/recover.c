@@ -110,6 +110,8 @@ static enum taken take_over(struct recover *rec, const struct store_sandbox *r)
 	sb->who = who;
 	sb->has_row = true;
 	sb->internet = r->internet;
+	sandbox_sizes_complete(&who->sizes, sb->tmpl);
+	sandbox_set_sizes(sb, &who->sizes);
 	sb->started_ns = r->started_ns;
 	sb->end_at_ns = r->end_at_ns;
 	sb->end_mono_ms = end_from_row(r);

@@ -9,7 +9,6 @@
  */
 #include "base/err.h"
 #include "base/meminfo.h"
-#include "image/template.h"
 #include "sandbox/object.h"
 
 #define MIB (1024ull * 1024)
@@ -22,17 +21,16 @@ static bool has_free(const struct sandboxes *s)
 	return m.available >= s->conf.memory_reserve;
 }
 
-enum room room_for(const struct sandboxes *s, const struct template *t)
+enum room room_for(const struct sandboxes *s, uint64_t memory_bytes)
 {
 	if (sandboxes_total(s) >= s->conf.max_sandboxes)
 		return ROOM_COUNT;
-	if (s->conf.memory_budget && s->promised + t->memory_bytes > s->conf.memory_budget)
+	if (s->conf.memory_budget && s->promised + memory_bytes > s->conf.memory_budget)
 		return ROOM_PROMISED;
 	return has_free(s) ? ROOM_YES : ROOM_FREE;
 }
 
-int room_refuse(
-    const struct sandboxes *s, const struct template *t, enum room why, struct err *reterr)
+int room_refuse(const struct sandboxes *s, uint64_t memory_bytes, enum room why, struct err *reterr)
 {
 	switch (why) {
 	case ROOM_PROMISED:
@@ -41,7 +39,7 @@ int room_refuse(
 		    "taken and this one may use %llu MiB",
 		    (unsigned long long)(s->conf.memory_budget / MIB),
 		    (unsigned long long)(s->promised / MIB),
-		    (unsigned long long)(t->memory_bytes / MIB));
+		    (unsigned long long)(memory_bytes / MIB));
 	case ROOM_FREE:
 		return err_set(reterr, SANDBOX_E_CAPACITY,
 		    "this machine has less than %llu MiB of memory left",

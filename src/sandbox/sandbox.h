@@ -125,11 +125,23 @@ int sandboxes_recover(
  * start. Paused ones stay. */
 void sandboxes_shutdown(struct sandboxes *s, bool kill, void (*done)(void *arg), void *arg);
 
+struct sandbox_sizes {
+	uint64_t memory_bytes, disk_bytes;
+	unsigned cpu_milli; /* 1000 = one core */
+};
+#define SANDBOX_CPU_MILLI_MIN 100u
+#define SANDBOX_CPU_MILLI_MAX 256000u
+#define SANDBOX_MEMORY_MIN (64ull << 20)
+#define SANDBOX_MEMORY_MAX (1ull << 40)
+#define SANDBOX_DISK_MIN (16ull << 20)
+#define SANDBOX_DISK_MAX (1ull << 44)
+
 struct sandbox_params {
 	const char *template_ref;
 	const char *team_id;
-	unsigned team_limit; /* most running sandboxes of the team; 0 = none */
-	unsigned timeout_s;  /* 0 = the template's default */
+	unsigned team_limit;	    /* most running sandboxes of the team; 0 = none */
+	unsigned timeout_s;	    /* 0 = the template's default */
+	struct sandbox_sizes sizes; /* each 0 = the template's; within the bounds above */
 	bool secure;
 	bool internet; /* and the template allows it */
 	bool allow_public_traffic;
@@ -140,8 +152,8 @@ struct sandbox_params {
 };
 typedef void sandbox_create_fn(const struct err *err, struct sandbox *sb, void *arg);
 struct sandbox_create; /* handle of a create in progress */
-/* From the pool when one waits there, else by a boot. done borrows sb. NULL on -ENOMEM: done is not
- * called. c is gone once done is called. */
+/* From the pool when one waits there that has, or can be given, the wanted sizes, else by a boot.
+ * done borrows sb. NULL on -ENOMEM: done is not called. c is gone once done is called. */
 struct sandbox_create *sandbox_create(
     struct sandboxes *s, const struct sandbox_params *p, sandbox_create_fn *done, void *arg);
 /* The caller is gone: done is not called; a sandbox that still comes up is removed. */

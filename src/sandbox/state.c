@@ -23,7 +23,6 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "image/template.h"
 #include "sandbox/object.h"
 
 #define BIT(state) (1u << (state))
@@ -156,7 +155,7 @@ void sandbox_set_state(struct sandbox *sb, enum sandbox_state next)
 	s->count[before]--;
 	s->count[next]++;
 	if (takes_room(before) != takes_room(next))
-		s->promised += takes_room(next) ? sb->tmpl->memory_bytes : -sb->tmpl->memory_bytes;
+		s->promised += takes_room(next) ? sb->sizes.memory_bytes : -sb->sizes.memory_bytes;
 	sb->state = next;
 	enter(sb, before);
 	sandboxes_pump(s);

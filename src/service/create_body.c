@@ -14,6 +14,7 @@
 
 #define TIMEOUT_V1_S 15
 #define TIMEOUT_V2_S 300
+#define MIB (1024 * 1024)
 #define LIST_MAX 1000 /* entries of a network list: more than any rule set has */
 #define EVERYTHING "0.0.0.0/0"
 
@@ -195,6 +196,29 @@ static int read_maps(const json_t *body, struct params *ret, struct err *reterr)
 	return r < 0 ? r : 0;
 }
 
+/* Not of E2B's API: there the template alone decides. */
+static int read_sizes(const json_t *body, struct params *ret, struct err *reterr)
+{
+	static const struct {
+		const char *field;
+		enum params_size which;
+		uint64_t unit;
+	} sizes[] = {
+		{ "cpuCount", PARAMS_CPU, 1000 },
+		{ "memoryMB", PARAMS_MEMORY, MIB },
+		{ "diskSizeMB", PARAMS_DISK, MIB },
+	};
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int64_t number = 0;
+		r = json_get_int(body, sizes[i].field, 1, INT32_MAX, &number, reterr);
+		if (r == 0)
+			r = params_set_size(ret, sizes[i].field, sizes[i].which, (uint64_t)number,
+			    sizes[i].unit, reterr);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int read_template(const json_t *body, const struct templates *ts, bool version2,
     struct params *ret, struct err *reterr)
 {
@@ -229,6 +253,8 @@ int create_body_read(const json_t *body, bool version2, const struct templates *
 		r = read_network(body, ret, reterr);
 	if (r == 0)
 		r = read_maps(body, ret, reterr);
+	if (r == 0)
+		r = read_sizes(body, ret, reterr);
 	if (r == 0)
 		r = read_template(body, ts, version2, ret, reterr);
 	return r;

@@ -100,6 +100,30 @@ int params_set_timeout(struct params *p, const char *field, int64_t seconds, str
 	return 0;
 }
 
+int params_set_size(struct params *p, const char *field, enum params_size which, uint64_t number,
+    uint64_t unit, struct err *reterr)
+{
+	static const struct {
+		uint64_t min, max;
+	} bounds[] = {
+		[PARAMS_CPU] = { SANDBOX_CPU_MILLI_MIN, SANDBOX_CPU_MILLI_MAX },
+		[PARAMS_MEMORY] = { SANDBOX_MEMORY_MIN, SANDBOX_MEMORY_MAX },
+		[PARAMS_DISK] = { SANDBOX_DISK_MIN, SANDBOX_DISK_MAX },
+	};
+	uint64_t min = (bounds[which].min + unit - 1) / unit, max = bounds[which].max / unit;
+	if (number == 0)
+		return 0;
+	if (number < min || number > max)
+		return err_set(reterr, -EINVAL, "%s: expected a number from %llu to %llu", field,
+		    (unsigned long long)min, (unsigned long long)max);
+	if (which == PARAMS_CPU)
+		p->p.sizes.cpu_milli = (unsigned)(number * unit);
+	else
+		*(which == PARAMS_MEMORY ? &p->p.sizes.memory_bytes : &p->p.sizes.disk_bytes) =
+		    number * unit;
+	return 0;
+}
+
 const struct sandbox_params *params_finish(struct params *p, const struct auth_team *team)
 {
 	static const char *const none[] = { NULL };

@@ -30,6 +30,8 @@ struct params {
 	char mask_host[PARAMS_MAX_HOST + 1];
 };
 
+enum params_size { PARAMS_CPU, PARAMS_MEMORY, PARAMS_DISK };
+
 /* Zeroed memory is valid for all of these. Every one: 0, -EINVAL and reterr, or -ENOMEM. */
 int params_add_metadata(
     struct params *p, const char *field, const char *key, const char *value, struct err *reterr);
@@ -40,6 +42,11 @@ int params_set_template(
     struct params *p, const struct templates *ts, const char *ref, struct err *reterr);
 /* After the template: 0 to the template's maximum. */
 int params_set_timeout(struct params *p, const char *field, int64_t seconds, struct err *reterr);
+/* 0 = the template's, else within sandbox.h's bounds; unit: bytes or thousandths of a core a
+ * number.
+ */
+int params_set_size(struct params *p, const char *field, enum params_size which, uint64_t number,
+    uint64_t unit, struct err *reterr);
 /* Borrowed from p and team. */
 const struct sandbox_params *params_finish(struct params *p, const struct auth_team *team);
 void params_fini(struct params *p);

@@ -201,6 +201,12 @@ static int read_create(const Sandglass__V1__CreateSandboxRequest *q, const struc
 		    ret, "metadata", q->metadata[i]->key, q->metadata[i]->value, reterr);
 	for (size_t i = 0; r == 0 && i < q->n_env; i++)
 		r = params_add_env(ret, "env", q->env[i]->key, q->env[i]->value, reterr);
+	if (r == 0)
+		r = params_set_size(ret, "cpu_milli", PARAMS_CPU, q->cpu_milli, 1, reterr);
+	if (r == 0)
+		r = params_set_size(ret, "memory_bytes", PARAMS_MEMORY, q->memory_bytes, 1, reterr);
+	if (r == 0)
+		r = params_set_size(ret, "disk_bytes", PARAMS_DISK, q->disk_bytes, 1, reterr);
 	ret->p.secure = !q->insecure;
 	ret->p.auto_pause = q->auto_pause;
 	ret->p.internet = !q->deny_internet;

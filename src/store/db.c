@@ -22,11 +22,12 @@ static const char *const stmt_sql[DB_STMT_COUNT_] = {
 	[DB_STMT_PUT_SANDBOX] =
 	    "INSERT INTO sandboxes (id, team_id, template_name, access_token, traffic_token,"
 	    " metadata_json, env_json, internet, state, started_ns, end_at_ns, mask_host,"
-	    " auto_pause)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+	    " auto_pause, cpu_milli, memory_bytes, disk_bytes)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
 	    " ON CONFLICT (id) DO UPDATE SET team_id = ?2, template_name = ?3, access_token = ?4,"
 	    " traffic_token = ?5, metadata_json = ?6, env_json = ?7, internet = ?8, state = ?9,"
-	    " started_ns = ?10, end_at_ns = ?11, mask_host = ?12, auto_pause = ?13",
+	    " started_ns = ?10, end_at_ns = ?11, mask_host = ?12, auto_pause = ?13,"
+	    " cpu_milli = ?14, memory_bytes = ?15, disk_bytes = ?16",
 	[DB_STMT_DEL_SANDBOX] = "DELETE FROM sandboxes WHERE id = ?1",
 };
 

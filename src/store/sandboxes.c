@@ -37,6 +37,9 @@ static int fill_sandbox(sqlite3_stmt *st, void *row, struct err *reterr)
 		return err_set(reterr, -ENOMEM, "out of memory");
 	sb->internet = sqlite3_column_int(st, 7) != 0;
 	sb->auto_pause = sqlite3_column_int(st, 12) != 0;
+	sb->cpu_milli = (unsigned)sqlite3_column_int(st, 13);
+	sb->memory_bytes = (uint64_t)sqlite3_column_int64(st, 14);
+	sb->disk_bytes = (uint64_t)sqlite3_column_int64(st, 15);
 	sb->state = sqlite3_column_int(st, 8);
 	sb->started_ns = sqlite3_column_int64(st, 9);
 	sb->end_at_ns = sqlite3_column_int64(st, 10);
@@ -49,7 +52,7 @@ int store_load_sandboxes(
 	static const struct db_query query = {
 		.sql = "SELECT id, team_id, template_name, access_token, traffic_token,"
 		       " metadata_json, env_json, internet, state, started_ns, end_at_ns,"
-		       " mask_host, auto_pause"
+		       " mask_host, auto_pause, cpu_milli, memory_bytes, disk_bytes"
 		       " FROM sandboxes ORDER BY started_ns, id DESC",
 		.what = "reading sandboxes",
 		.sz = sizeof(struct store_sandbox),
@@ -81,6 +84,9 @@ int db_put_sandbox(struct db *db, const struct store_sandbox *r, struct err *ret
 	(void)sqlite3_bind_int64(st, 11, r->end_at_ns);
 	db_bind_text(st, 12, r->mask_host);
 	(void)sqlite3_bind_int(st, 13, r->auto_pause);
+	(void)sqlite3_bind_int(st, 14, (int)r->cpu_milli);
+	(void)sqlite3_bind_int64(st, 15, (int64_t)r->memory_bytes);
+	(void)sqlite3_bind_int64(st, 16, (int64_t)r->disk_bytes);
 	return db_run(db, st, "writing a sandbox", reterr);
 }
 

@@ -45,6 +45,10 @@ static const char *const migrations[] = {
 	"ALTER TABLE sandboxes ADD COLUMN mask_host TEXT;",
 
 	"ALTER TABLE sandboxes ADD COLUMN auto_pause INTEGER NOT NULL DEFAULT 0;",
+
+	"ALTER TABLE sandboxes ADD COLUMN cpu_milli INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE sandboxes ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE sandboxes ADD COLUMN disk_bytes INTEGER NOT NULL DEFAULT 0;",
 };
 #define VERSION (int)(sizeof(migrations) / sizeof(migrations[0]))
 

@@ -67,6 +67,8 @@ struct store_sandbox {
 	char *metadata_json; /* object */
 	char *env_json;	     /* object */
 	bool internet, auto_pause;
+	unsigned cpu_milli; /* these three: 0 = the template's */
+	uint64_t memory_bytes, disk_bytes;
 	int state; /* a number of sandbox/'s */
 	int64_t started_ns, end_at_ns;
 };

@@ -25,6 +25,10 @@ struct vmm_inst; /* one running sandbox of it */
 #define VMM_CAP_OWN_KERNEL 8u /* the kernel is not the host's */
 #define VMM_CAP_HOST_BASE 16u /* template base "host" */
 #define VMM_CAP_WARM 32u      /* warm, has_warm, is_warm: instances are clones of one that booted */
+/* resize changes these of an instance that lives; else another size needs an instance of its own */
+#define VMM_CAP_SIZE_CPU 64u
+#define VMM_CAP_SIZE_MEMORY 128u
+#define VMM_CAP_SIZE_DISK 256u
 
 enum vmm_start {
 	VMM_START_BEST,	    /* a clone of the template's warm snapshot if there is one, else cold */
@@ -52,6 +56,12 @@ enum vmm_end {		/* why an instance ended or complained */
 };
 
 typedef void vmm_event_fn(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg);
+
+struct vmm_sizes {
+	uint64_t memory_bytes;
+	uint64_t disk_bytes;
+	unsigned cpu_milli;
+};
 
 /* Where the agent of an instance listens. */
 enum vmm_channel_kind {
@@ -102,6 +112,9 @@ struct vmm_driver {
 	    struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg);
 	/* Change the network policy of a pooled instance at hand-out (optional capability). */
 	void (*set_internet)(struct vmm_inst *inst, bool on,
+	    void (*done)(const struct err *err, void *arg), void *arg);
+	/* VMM_CAP_SIZE_*: only what the bits name differs from what the instance has. */
+	void (*resize)(struct vmm_inst *inst, const struct vmm_sizes *to,
 	    void (*done)(const struct err *err, void *arg), void *arg);
 	void (*usage)(struct vmm_inst *inst,
 	    void (*done)(const struct err *err, const struct vmm_usage *u, void *arg), void *arg);

@@ -15,6 +15,7 @@
 struct vmm_inst {
 	struct vmm *vmm;
 	const struct template *tmpl;
+	struct vmm_sizes sizes;
 	struct link link;
 	char id[ID_SANDBOX_LEN + 1];
 	bool internet, dying, paused, warm;
@@ -34,6 +35,7 @@ struct pending {
 	void *event_arg;
 	struct vmm_inst *inst;
 	char snapshot[ID_SANDBOX_LEN + 1];
+	struct vmm_sizes sizes;
 	bool on;
 	bool (*keep)(const char *id, void *arg);
 	void *keep_arg;
@@ -146,6 +148,10 @@ static void take_effect(struct pending *p)
 	case FAKE_SET_INTERNET:
 		p->inst->internet = p->on;
 		break;
+	case FAKE_RESIZE:
+		ck_assert_uint_eq(p->sizes.disk_bytes, p->inst->sizes.disk_bytes);
+		p->inst->sizes = p->sizes;
+		break;
 	case FAKE_PAUSE:
 	case FAKE_RESUME:
 		p->inst->paused = p->call == FAKE_PAUSE;
@@ -177,6 +183,8 @@ static void answer_inst(struct pending *p, struct err *err)
 		i = add_inst(p->vmm, p->spec.id);
 		i->internet = p->spec.internet;
 		i->tmpl = p->spec.tmpl;
+		i->sizes = (struct vmm_sizes){ p->spec.memory_bytes, p->spec.disk_bytes,
+			p->spec.cpu_milli };
 		i->warm = p->spec.start == VMM_START_SNAPSHOT ||
 			  (p->spec.start == VMM_START_BEST && fake_has_warm(p->vmm, p->spec.tmpl));
 		ck_assert(
@@ -343,6 +351,13 @@ static void fake_set_internet(
 	p->on = on;
 }
 
+static void fake_resize(struct vmm_inst *inst, const struct vmm_sizes *to,
+    void (*done)(const struct err *err, void *arg), void *arg)
+{
+	struct pending *p = begin_plain(inst->vmm, FAKE_RESIZE, inst, done, arg);
+	p->sizes = *to;
+}
+
 static void fake_pause(
     struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg)
 {
@@ -408,6 +423,8 @@ static const char *fake_isolation(const struct vmm *v)
 const struct vmm_driver fake_vmm_driver = {
 	.name = "fake",
 	.best_isolation = "none",
+	.caps = VMM_CAP_SIZE_CPU | VMM_CAP_SIZE_MEMORY,
+	.resize = fake_resize,
 	.isolation = fake_isolation,
 	.prepare = fake_prepare,
 	.create = fake_create,
@@ -550,6 +567,13 @@ void fake_vmm_plant_snapshot(struct vmm *v, const char *id)
 void fake_vmm_forget_warm(struct vmm *v)
 {
 	memset(v->warm, 0, sizeof(v->warm));
+}
+
+struct vmm_sizes fake_vmm_sizes(const struct vmm *v, const char *id)
+{
+	const struct vmm_inst *i = find(v, id);
+	ck_assert_ptr_nonnull(i);
+	return i->sizes;
 }
 
 bool fake_vmm_has(const struct vmm *v, const char *id)

@@ -16,6 +16,7 @@ enum fake_call {
 	FAKE_DESTROY,
 	FAKE_SWEEP,
 	FAKE_USAGE,
+	FAKE_RESIZE,
 	FAKE_PAUSE,
 	FAKE_RESUME,
 	FAKE_WARM,
@@ -48,6 +49,7 @@ unsigned fake_vmm_pending(const struct vmm *v); /* unanswered calls, held ones t
 unsigned fake_vmm_live(const struct vmm *v);	/* instances */
 unsigned fake_vmm_peak(const struct vmm *v);	/* most create calls at the same time */
 bool fake_vmm_has(const struct vmm *v, const char *id);
+struct vmm_sizes fake_vmm_sizes(const struct vmm *v, const char *id); /* it exists */
 unsigned fake_vmm_running(const struct vmm *v); /* instances that do not stand still */
 unsigned fake_vmm_clones(const struct vmm *v);	/* instances that were made of a warm snapshot */
 unsigned fake_vmm_snapshots(const struct vmm *v);

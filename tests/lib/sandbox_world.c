@@ -123,7 +123,7 @@ void world_check(struct world *w)
 	uint64_t promised = 0;
 	it = NULL;
 	for (struct sandbox *sb; (sb = map_next(s->by_id, &it, NULL));)
-		promised += sb->state == SANDBOX_PAUSED ? 0 : sb->tmpl->memory_bytes;
+		promised += sb->state == SANDBOX_PAUSED ? 0 : sb->sizes.memory_bytes;
 	ck_assert_uint_eq(promised, s->promised);
 	for (size_t i = 0; i < s->n_pools; i++)
 		ck_assert_uint_le(

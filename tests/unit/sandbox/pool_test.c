@@ -397,6 +397,76 @@ START_TEST(hits_and_misses_are_counted)
 }
 END_TEST
 
+/* ---- sizes ---- */
+
+START_TEST(sizes_are_given_to_a_pooled_one)
+{
+	struct made m;
+	struct sandbox_view v;
+	struct sandbox_params p = world_params("py", "t");
+	start((struct world_conf){ .pool = true });
+	world_until(&w, ready("py") == 2 && ready("quiet") == 1);
+	p.sizes = (struct sandbox_sizes){ .cpu_milli = 3000, .memory_bytes = 2 * EACH };
+	made_begin(&w, &m, &p);
+	struct sandbox *sb = made_wait(&w, &m);
+	ck_assert_ptr_nonnull(sb);
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_CREATE), 3);
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_RESIZE), 1);
+	ck_assert_uint_eq(fake_vmm_sizes(w.vmm, sb->id).memory_bytes, 2 * EACH);
+	ck_assert_uint_eq(fake_vmm_sizes(w.vmm, sb->id).cpu_milli, 3000);
+	sandbox_view(sb, &v);
+	ck_assert_uint_eq(v.memory_bytes, 2 * EACH);
+	ck_assert_uint_eq(v.cpu_milli, 3000);
+	ck_assert_uint_eq(v.disk_bytes, tmpl("py")->disk_bytes);
+	made_forget(&m);
+	stop();
+}
+END_TEST
+
+/* A disk that the driver cannot change: one of its own, that is kept over a restart, too. */
+START_TEST(sizes_that_cost_a_boot)
+{
+	struct made m;
+	struct ended e = { 0 };
+	struct sandbox_params p = world_params("py", "t");
+	start((struct world_conf){ .pool = true });
+	world_until(&w, ready("py") == 2 && ready("quiet") == 1);
+	p.sizes = (struct sandbox_sizes){ .disk_bytes = 3 * EACH };
+	made_begin(&w, &m, &p);
+	struct sandbox *sb = made_wait(&w, &m);
+	char id[32];
+	memcpy(id, sb->id, strlen(sb->id) + 1);
+	made_forget(&m);
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_RESIZE), 0);
+	ck_assert_uint_eq(fake_vmm_sizes(w.vmm, id).disk_bytes, 3 * EACH);
+	ck_assert_uint_eq(ready("py"), 2);
+	world_restart(&w);
+	ck_assert_int_eq(sandboxes_recover(w.boxes, on_ended, &e), 0);
+	world_until(&w, e.calls == 1);
+	sb = sandboxes_find(w.boxes, id);
+	ck_assert_ptr_nonnull(sb);
+	ck_assert_uint_eq(sb->sizes.disk_bytes, 3 * EACH);
+	ck_assert_uint_eq(sb->sizes.memory_bytes, EACH);
+	stop();
+}
+END_TEST
+
+START_TEST(resize_fails)
+{
+	struct made m;
+	struct sandbox_params p = world_params("py", "t");
+	start((struct world_conf){ .pool = true });
+	world_until(&w, ready("py") == 2 && ready("quiet") == 1);
+	p.sizes = (struct sandbox_sizes){ .cpu_milli = 3000 };
+	fake_vmm_script(w.vmm, FAKE_RESIZE, FAKE_FAIL_ONCE);
+	made_begin(&w, &m, &p);
+	ck_assert_ptr_nonnull(made_wait(&w, &m)); /* the next one of the pool */
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_RESIZE), 2);
+	made_forget(&m);
+	stop();
+}
+END_TEST
+
 void pool_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "pool", 30);
@@ -417,4 +487,7 @@ void pool_tests(Suite *s)
 	tcase_add_test(tc, memory_of_idle_ones_is_given_back);
 	tcase_add_test(tc, nothing_starts_when_memory_is_short);
 	tcase_add_test(tc, hits_and_misses_are_counted);
+	tcase_add_test(tc, sizes_are_given_to_a_pooled_one);
+	tcase_add_test(tc, sizes_that_cost_a_boot);
+	tcase_add_test(tc, resize_fails);
 }

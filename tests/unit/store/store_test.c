@@ -356,10 +356,10 @@ START_TEST(malformed_rows_are_reported)
 	    strstr(f.err.text, "reading keys: row 1: key k has a hash of the wrong length"));
 	err_reset(&f.err);
 	run_sql(&f, "INSERT INTO sandboxes VALUES ('i1', 't', 'b', 'x', 'y', '{}', '{}', 1, 2, 3, "
-		    "4, NULL, 0)");
+		    "4, NULL, 0, 0, 0, 0)");
 	run_sql(&f,
 	    "INSERT INTO sandboxes VALUES ('i234567890123456789012345678901', 't', 'b', NULL, NULL,"
-	    " '{}', '{}', 1, 2, 4, 4, NULL, 0)");
+	    " '{}', '{}', 1, 2, 4, 4, NULL, 0, 0, 0, 0)");
 	ck_assert_int_eq(store_load_sandboxes(f.store, &v, &n, &f.err), -EBADMSG);
 	ck_assert_ptr_nonnull(
 	    strstr(f.err.text, "row 2: column id holds a text of the wrong length"));
