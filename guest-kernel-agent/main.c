@@ -228,10 +228,12 @@ static int make_code_parts(struct agent *a)
 	a->contexts = contexts_new(a->loop);
 	if (a->contexts && contexts_use_dirs(a->contexts, a->dirs.kernels, a->dirs.python) < 0)
 		return -ENOMEM;
-	struct executions_conf ec = {
-		.loop = a->loop, .contexts = a->contexts, .notices = &a->notices
-	};
-	a->executions = a->contexts ? executions_new(&ec) : NULL;
+	if (!a->contexts)
+		return -ENOMEM;
+	struct executions_conf ec = { .loop = a->loop,
+		.contexts = a->contexts,
+		.notices = contexts_know_of_ooms(a->contexts) ? NULL : &a->notices };
+	a->executions = executions_new(&ec);
 	if (!a->executions)
 		return -ENOMEM;
 	a->interpreter = interpreter_new(a->loop, a->identity, a->contexts, a->executions);

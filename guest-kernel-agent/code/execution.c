@@ -262,13 +262,14 @@ static void on_end(void *arg, enum exec_end how, const char *detail, unsigned ex
 	loop_defer_cancel(&x->limit);
 	if (execution_count)
 		x->outcome.execution_count = execution_count;
-	if (how == EXEC_KERNEL_DIED && !notices_oom_recent(x->owner->conf.notices)) {
+	const struct notices *n = x->owner->conf.notices;
+	if (how == EXEC_KERNEL_DIED && n && !notices_oom_recent(n)) {
 		x->state = STATE_DYING;
 		(void)mem_set_str(&x->detail, detail);
 		loop_timer_set(&x->oom_wait, OOM_NOTICE_WAIT_MS);
 		return;
 	}
-	if (how == EXEC_KERNEL_DIED)
+	if (how == EXEC_KERNEL_DIED && n)
 		how = EXEC_OUT_OF_MEMORY;
 	else if (x->limited && (how == EXEC_INTERRUPTED || how == EXEC_ERROR))
 		how = EXEC_OUTPUT_LIMIT;

@@ -42,9 +42,9 @@ struct retention {
 struct executions_conf {
 	struct loop *loop;
 	struct contexts *contexts;
-	const struct notices *notices;
-	size_t journal_memory; /* 0 = JOURNAL_MEMORY */
-	uint64_t journal_cap;  /* 0 = JOURNAL_CAP */
+	const struct notices *notices; /* NULL: a kernel's end is told with its reason */
+	size_t journal_memory;	       /* 0 = JOURNAL_MEMORY */
+	uint64_t journal_cap;	       /* 0 = JOURNAL_CAP */
 };
 struct executions *executions_new(const struct executions_conf *c);
 /* The contexts are gone already: no execution will end any more. */

@@ -200,7 +200,7 @@ void context_on_exit(struct kernel *k, int wait_status, const char *why, void *a
 	bool killed =
 	    wait_status != -1 && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
 	bool oom = killed && c->state == CONTEXT_BUSY && c->phase != PHASE_FORCED &&
-		   oom_watch_grew(&c->cs->oom);
+		   oom_watch_grew(&c->cs->oom, c->ooms);
 
 	log_info("context %s: %s", c->id, why);
 	loop_timer_cancel(&c->grace);

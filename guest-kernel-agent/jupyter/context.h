@@ -56,6 +56,9 @@ struct contexts *contexts_new(struct loop *l);
 struct contexts *contexts_free(struct contexts *cs);
 /* Where sockets of kernels and our Python files are, instead of below /run/sandglass; before any
  * context exists. 0 or -ENOMEM. */
+/* False: whether a kernel was killed for memory has to be asked elsewhere; then all such ends are
+ * EXEC_KERNEL_DIED. */
+bool contexts_know_of_ooms(const struct contexts *cs);
 int contexts_use_dirs(struct contexts *cs, const char *run_dir, const char *python_dir);
 /* Settings of POST /boot and POST /init: NULL leaves one unchanged. user is who kernels run as
  * (before the first call: who runs the agent), workdir "" is that user's home, env is "K=V" and

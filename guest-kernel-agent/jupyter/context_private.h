@@ -71,6 +71,7 @@ struct context {
 	struct link queue;
 	size_t n_queue;
 	struct exec *running;
+	uint64_t ooms;	     /* there were when it began */
 	json_t *leave;	     /* variables to restore after the running execution */
 	struct link waiters; /* for the kernel to be there, or to be gone */
 	struct loop_timer grace;

@@ -300,12 +300,17 @@ struct contexts *contexts_new(struct loop *l)
 	link_init(&cs->all);
 	link_init(&cs->ended);
 	loop_defer_init(&cs->tell, l, on_tell, cs);
-	oom_watch_init(&cs->oom);
+	oom_watch_init(&cs->oom, NULL);
 	cs->env = json_object();
 	if (!cs->env || user_lookup_uid(geteuid(), &cs->user, NULL) < 0 ||
 	    contexts_use_dirs(cs, RUN_DIR, PYTHON_DIR) < 0)
 		return contexts_free(cs);
 	return cs;
+}
+
+bool contexts_know_of_ooms(const struct contexts *cs)
+{
+	return oom_watch_has_counter(&cs->oom);
 }
 
 struct contexts *contexts_free(struct contexts *cs)

@@ -190,7 +190,7 @@ void exec_begin_next(struct context *c)
 	c->n_queue--;
 	c->running = e;
 	c->used = true;
-	oom_watch_mark(&c->cs->oom);
+	c->ooms = oom_watch_count(&c->cs->oom);
 	if (kernel_takes_along(c->kernel))
 		begin_code(e);
 	else if (env_code(e, &code) < 0 || (buf_len(&code) && run_silent(c, PHASE_ENV, &code) < 0))

@@ -23,19 +23,19 @@
 #include "guest-kernel-agent/system/notices.h"
 #include "guest-kernel-agent/system/tree.h"
 
-#define OOM_RECENT_MS 1000
 #define LIMIT_MAX_MS (30 * 24 * 3600 * 1000ull) /* no sandbox lives longer */
 #define OOM_ADJ "400"				/* goes before the agent and before kernels */
 
 /* ---- the end ---- */
 
-static bool killed_for_memory(struct processes *ps)
+/* A kill that the host told of a while ago was somebody else's, who is no child of ours. */
+static bool killed_for_memory(const struct process *p)
 {
-	uint64_t now = clock_mono_ms();
-	if (oom_watch_grew(&ps->oom))
-		ps->oom_ms = now;
-	return (ps->oom_ms && now - ps->oom_ms <= OOM_RECENT_MS) ||
-	       notices_oom_recent(ps->conf.notices);
+	struct oom_watch *w = &p->owner->oom;
+	const struct notices *n = p->owner->conf.notices;
+	if (!oom_watch_has_counter(w))
+		return notices_oom_recent(n);
+	return oom_watch_grew(w, p->ooms) && !notices_oom_is_old(n, w->seen);
 }
 
 static enum process_end how_it_ended(struct process *p)
@@ -44,7 +44,7 @@ static enum process_end how_it_ended(struct process *p)
 		return p->kill_reason;
 	if (!WIFSIGNALED(p->wait_status))
 		return PROCESS_END_EXITED;
-	if (WTERMSIG(p->wait_status) == SIGKILL && killed_for_memory(p->owner))
+	if (WTERMSIG(p->wait_status) == SIGKILL && killed_for_memory(p))
 		return PROCESS_END_OUT_OF_MEMORY;
 	return PROCESS_END_SIGNALED;
 }
@@ -169,6 +169,7 @@ static struct process *process_new(struct processes *ps, const struct process_st
 	p->refs = 1;
 	p->status_fd = p->input.fd = -1;
 	p->mark = ps->next_mark++;
+	p->ooms = oom_watch_count(&ps->oom);
 	p->on_started = s->on_started;
 	p->arg = s->arg;
 	p->output_max = s->output_max;

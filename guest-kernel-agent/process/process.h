@@ -39,6 +39,7 @@ struct user;
 struct processes_conf {
 	struct loop *loop;
 	const struct notices *notices;
+	const char *oom_file;  /* as oom_watch_init() takes it */
 	uint64_t kept_ms;      /* 0 = PROCESSES_KEPT_MS; UINT64_MAX = as long as the sandbox */
 	size_t kept;	       /* 0 = PROCESSES_KEPT */
 	uint64_t kept_bytes;   /* 0 = PROCESSES_KEPT_BYTES */

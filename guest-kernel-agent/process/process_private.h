@@ -18,7 +18,6 @@ struct processes {
 	size_t n_live, n_kept;
 	uint64_t next_mark;
 	struct oom_watch oom;
-	uint64_t oom_ms; /* when its counter last grew; 0 = never */
 	struct loop_timer sweep;
 	struct work *killers;
 };
@@ -71,6 +70,7 @@ struct process {
 	enum process_end kill_reason; /* 0 = not killed by us */
 	enum process_end how;	      /* once reaped */
 	int wait_status;
+	uint64_t ooms; /* there were when it began */
 	struct loop_defer settle;
 	struct loop_timer deadline;
 	uint64_t ended_ms;

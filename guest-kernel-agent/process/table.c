@@ -98,7 +98,7 @@ struct processes *processes_new(const struct processes_conf *c)
 	ps->next_mark = first_mark();
 	link_init(&ps->live);
 	link_init(&ps->kept);
-	oom_watch_init(&ps->oom);
+	oom_watch_init(&ps->oom, c->oom_file);
 	loop_timer_init(&ps->sweep, c->loop, on_sweep, ps);
 	ps->killers = work_new(c->loop, 1);
 	return ps->killers ? ps : processes_free(ps);

@@ -30,3 +30,8 @@ bool notices_oom_recent(const struct notices *n)
 {
 	return n->oom_seen && clock_mono_ms() - n->oom_ms <= RECENT_MS;
 }
+
+bool notices_oom_is_old(const struct notices *n, uint64_t kills)
+{
+	return n->oom_seen && n->ooms >= (int64_t)kills && !notices_oom_recent(n);
+}

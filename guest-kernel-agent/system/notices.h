@@ -15,3 +15,5 @@ struct notices {
 int notices_add(struct notices *n, const char *kind, int64_t count);
 /* The host spoke of a kill for memory within the last few seconds. */
 bool notices_oom_recent(const struct notices *n);
+/* It spoke of so many kills, and not within the last seconds. */
+bool notices_oom_is_old(const struct notices *n, uint64_t kills);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest-kernel-agent/system/oom.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fdutil.h"
 
 #define COUNTER "oom_kill "
@@ -17,33 +19,47 @@ static const char *const files[] = {
 	"/proc/vmstat",
 };
 
-uint64_t oom_counter_parse(const char *text)
+int oom_counter_parse(const char *text, uint64_t *ret)
 {
 	for (const char *line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
-		if (strncmp(line, COUNTER, strlen(COUNTER)) == 0)
-			return strtoull(line + strlen(COUNTER), NULL, 10);
+		if (strncmp(line, COUNTER, strlen(COUNTER)) != 0)
+			continue;
+		*ret = strtoull(line + strlen(COUNTER), NULL, 10);
+		return 0;
 	}
-	return 0;
+	return -ENOENT;
 }
 
-static uint64_t read_counter(const struct oom_watch *w)
+static int read_counter(int fd, uint64_t *ret)
 {
 	char text[FILE_BYTES_MAX];
-	ssize_t n = w->fd < 0 ? -1 : pread(w->fd, text, sizeof(text) - 1, 0);
-
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
 	if (n < 0)
-		return 0;
+		return -ENOENT;
 	text[n] = '\0';
-	return oom_counter_parse(text);
+	return oom_counter_parse(text, ret);
 }
 
-void oom_watch_init(struct oom_watch *w)
+static bool open_counter(struct oom_watch *w, const char *file)
 {
-	w->fd = -1;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && w->fd < 0; i++)
-		w->fd = open(files[i], O_RDONLY | O_CLOEXEC);
-	oom_watch_mark(w);
+	w->fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (read_counter(w->fd, &w->seen) == 0)
+		return true;
+	w->fd = fd_close(w->fd);
+	return false;
+}
+
+void oom_watch_init(struct oom_watch *w, const char *file)
+{
+	*w = (struct oom_watch){ .fd = -1 };
+	if (file) {
+		(void)open_counter(w, file);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (open_counter(w, files[i]))
+			return;
 }
 
 void oom_watch_fini(struct oom_watch *w)
@@ -51,15 +67,22 @@ void oom_watch_fini(struct oom_watch *w)
 	w->fd = fd_close(w->fd);
 }
 
-void oom_watch_mark(struct oom_watch *w)
+bool oom_watch_has_counter(const struct oom_watch *w)
 {
-	w->seen = read_counter(w);
+	return w->fd >= 0;
 }
 
-bool oom_watch_grew(struct oom_watch *w)
+uint64_t oom_watch_count(struct oom_watch *w)
 {
-	uint64_t before = w->seen;
+	uint64_t count;
+	if (read_counter(w->fd, &count) == 0 && count > w->seen) {
+		w->seen = count;
+		w->seen_ms = clock_mono_ms();
+	}
+	return w->seen;
+}
 
-	oom_watch_mark(w);
-	return w->seen > before;
+bool oom_watch_grew(struct oom_watch *w, uint64_t since)
+{
+	return oom_watch_count(w) > since && clock_mono_ms() - w->seen_ms <= OOM_RECENT_MS;
 }

@@ -114,6 +114,11 @@ struct contexts *contexts_free(struct contexts *cs)
 	return mem_free(cs);
 }
 
+bool contexts_know_of_ooms(const struct contexts *cs)
+{
+	return false;
+}
+
 int contexts_use_dirs(struct contexts *cs, const char *run_dir, const char *python_dir)
 {
 	return 0;

@@ -183,6 +183,47 @@ START_TEST(test_at_once)
 END_TEST
 
 /* The table goes while they run. */
+/* The counter of kills for memory grows before its victim ends, and only its victims are told so.
+ */
+START_TEST(test_killed_for_memory)
+{
+	struct fixture f;
+	char file[] = "/tmp/sandglass-oom-XXXXXX", command[128];
+	int fd = mkstemp(file);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, "oom_kill 3\n", 11), 11);
+	(void)close(fd);
+	setup(&f, &(struct processes_conf){ .oom_file = file });
+	struct process *before = start(&f, "sleep 60 & wait", 0);
+	struct process *p = start(&f, "kill -9 $$", 0);
+	turn_to_end(&f, p);
+	check_end(p, PROCESS_END_SIGNALED, "signal: killed");
+	process_unref(p);
+	(void)snprintf(command, sizeof(command), "echo oom_kill 4 > %s; kill -9 $$", file);
+	p = start(&f, command, 0);
+	turn_to_end(&f, p);
+	check_end(p, PROCESS_END_OUT_OF_MEMORY, "signal: killed");
+	process_unref(p);
+	p = start(&f, "kill -9 $$", 0);
+	turn_to_end(&f, p);
+	check_end(p, PROCESS_END_SIGNALED, "signal: killed");
+	process_unref(p);
+	/* The host told long ago of one that was no child of ours. */
+	(void)snprintf(command, sizeof(command), "echo oom_kill 5 > %s", file);
+	p = start(&f, command, 0);
+	turn_to_end(&f, p);
+	process_unref(p);
+	ck_assert_int_eq(notices_add(&f.notices, "oom", 5), 0);
+	f.notices.oom_ms -= 60000;
+	ck_assert_int_eq(kill(process_pid(before), SIGKILL), 0);
+	turn_to_end(&f, before);
+	check_end(before, PROCESS_END_SIGNALED, "signal: killed");
+	process_unref(before);
+	(void)unlink(file);
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(test_free_kills)
 {
 	struct fixture f;
@@ -377,6 +418,7 @@ void add_process_tests(Suite *s)
 	TCase *tc = test_case(s, "process", 120);
 	tcase_add_test(tc, test_in_a_row);
 	tcase_add_test(tc, test_at_once);
+	tcase_add_test(tc, test_killed_for_memory);
 	tcase_add_test(tc, test_free_kills);
 	tcase_add_test(tc, test_retention);
 	tcase_add_test(tc, test_slow_reader);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -197,18 +198,63 @@ START_TEST(test_literals)
 }
 END_TEST
 
+static uint64_t counter_in(const char *text)
+{
+	uint64_t n = 99;
+	return oom_counter_parse(text, &n) == 0 ? n : 99;
+}
+
 START_TEST(test_oom_counter)
 {
 	struct oom_watch w;
 
-	ck_assert_uint_eq(oom_counter_parse("low 0\nhigh 0\nmax 3\noom 2\noom_kill 7\n"), 7);
-	ck_assert_uint_eq(oom_counter_parse("oom_kill_disable 1\nunder_oom 0\noom_kill 12"), 12);
-	ck_assert_uint_eq(oom_counter_parse("nr_free_pages 1\noom_kill 4\n"), 4);
-	ck_assert_uint_eq(oom_counter_parse(""), 0);
-	ck_assert_uint_eq(oom_counter_parse("oom_kill "), 0);
-	oom_watch_init(&w);
-	ck_assert(!oom_watch_grew(&w));
+	ck_assert_uint_eq(counter_in("low 0\nhigh 0\nmax 3\noom 2\noom_kill 7\n"), 7);
+	ck_assert_uint_eq(counter_in("oom_kill_disable 1\nunder_oom 0\noom_kill 12"), 12);
+	ck_assert_uint_eq(counter_in("nr_free_pages 1\noom_kill 4\n"), 4);
+	ck_assert_uint_eq(counter_in(""), 99);
+	ck_assert_uint_eq(counter_in("oom_kill_disable 1\n"), 99);
+	ck_assert_uint_eq(counter_in("oom_kill "), 0);
+	oom_watch_init(&w, NULL);
+	ck_assert(oom_watch_has_counter(&w)); /* at least that of /proc/vmstat */
 	oom_watch_fini(&w);
+	oom_watch_init(&w, "/dev/null");
+	ck_assert(!oom_watch_has_counter(&w));
+	ck_assert(!oom_watch_grew(&w, 0));
+	oom_watch_fini(&w);
+}
+END_TEST
+
+static void write_counter(const char *path, unsigned n)
+{
+	FILE *f = fopen(path, "we");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_gt(fprintf(f, "oom 9\noom_kill %u\n", n), 0);
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+/* What is counted before a victim began is not about it, nor is what was seen long before. */
+START_TEST(test_oom_counter_grows)
+{
+	char path[] = "/tmp/sandglass-oom-XXXXXX";
+	struct oom_watch w;
+	int fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	write_counter(path, 3);
+	oom_watch_init(&w, path);
+	uint64_t first = oom_watch_count(&w);
+	ck_assert_uint_eq(first, 3);
+	ck_assert(!oom_watch_grew(&w, first));
+	write_counter(path, 4);
+	ck_assert(oom_watch_grew(&w, first));
+	ck_assert(oom_watch_grew(&w, first)); /* for each that began before */
+	ck_assert(!oom_watch_grew(&w, oom_watch_count(&w)));
+	w.seen_ms -= OOM_RECENT_MS + 1;
+	ck_assert(!oom_watch_grew(&w, first));
+	write_counter(path, 5);
+	ck_assert(oom_watch_grew(&w, first));
+	oom_watch_fini(&w);
+	(void)unlink(path);
 }
 END_TEST
 
@@ -225,4 +271,5 @@ void add_spec_tests(Suite *s)
 	tcase_add_test(tc, test_env_of_javascript);
 	tcase_add_test(tc, test_literals);
 	tcase_add_test(tc, test_oom_counter);
+	tcase_add_test(tc, test_oom_counter_grows);
 }
