@@ -198,6 +198,16 @@ static int head_received(struct h2_session *h, struct http_stream *st, bool end)
 
 /* ---- bodies ---- */
 
+/* Of a stream that we let go: until its window, which nobody opens again, has no room for more. */
+static int discard(struct h2_session *h, int32_t id, size_t n)
+{
+	int32_t had = nghttp2_session_get_stream_effective_recv_data_length(h->ng, id);
+	int r = nghttp2_session_consume_connection(h->ng, n);
+	if (r == 0 && had >= H2_DISCARD_MAX && had - (int32_t)n < H2_DISCARD_MAX)
+		r = nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+	return r == NGHTTP2_ERR_NOMEM ? r : 0;
+}
+
 static int on_data(
     nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
 {
@@ -205,6 +215,8 @@ static int on_data(
 	struct http_stream *st = h2_stream(h, id);
 	if (st && st->recv != HTTP_RECV_STATE_DONE) /* of a tunnel that was declined */
 		http_stream_deliver_data(st, p, n);
+	else if (!st)
+		return discard(h, id, n);
 	else if (nghttp2_session_consume(ng, id, n) == NGHTTP2_ERR_NOMEM)
 		return NGHTTP2_ERR_NOMEM;
 	return 0;
@@ -223,7 +235,7 @@ static bool allow_frame(struct h2_session *h, const nghttp2_frame_hd *hd)
 	case NGHTTP2_DATA:
 		return hd->length > 0 || hd->flags & NGHTTP2_FLAG_END_STREAM || h2_allow_control(h);
 	case NGHTTP2_RST_STREAM:
-		return h2_allow_reset(h);
+		return h2_stream_let_go(h, hd->stream_id) || h2_allow_reset(h);
 	case NGHTTP2_GOAWAY:
 		return true;
 	default:
@@ -268,6 +280,15 @@ static int ping_answered(struct h2_session *h, const nghttp2_ping *ping)
 	return 0;
 }
 
+/* A client whose request is of no use any more says so: the server reads on until it hears it. */
+static void stop_request(struct http_stream *st)
+{
+	bool is_sent = st->send == HTTP_SEND_STATE_DONE ||
+		       (st->send == HTTP_SEND_STATE_LAST && buf_len(&st->queue) == 0);
+	if (!st->closed && !st->tunnel && !is_sent)
+		break_stream(st, 0, NGHTTP2_CANCEL);
+}
+
 static int message_frame(struct h2_session *h, const nghttp2_frame_hd *hd)
 {
 	bool end = hd->flags & NGHTTP2_FLAG_END_STREAM;
@@ -278,6 +299,8 @@ static int message_frame(struct h2_session *h, const nghttp2_frame_hd *hd)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (end && !st->closed && st->recv != HTTP_RECV_STATE_DONE)
 		http_stream_deliver_end(st);
+	if (end && !h->base.server)
+		stop_request(st);
 	return 0;
 }
 

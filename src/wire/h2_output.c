@@ -131,7 +131,9 @@ static int send_body(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 
 /* ---- after a frame has left ---- */
 
-/* Our message is whole. A request that is still coming is of no use any more (RFC 9113 8.1). */
+/* Our message is whole. A request that is still coming is of no use any more (RFC 9113 8.1): its
+ * owner lets go of it, and the rest is read for nobody, because clients such as curl 7.88 take the
+ * reset for a failure of the answer that they have. Only what is too long for that is reset. */
 static int message_sent(struct h2_session *h, struct http_stream *st)
 {
 	st->send = HTTP_SEND_STATE_DONE;
@@ -139,8 +141,12 @@ static int message_sent(struct h2_session *h, struct http_stream *st)
 	    nghttp2_session_get_stream_remote_close(h->ng, st->id) == 1)
 		return 0;
 	int32_t id = st->id;
+	bool is_long = st->peer.length > H2_DISCARD_MAX || h->draining;
 	http_stream_closed(st, 0);
-	int r = nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+	/* The window as wide as all that is read. */
+	int r = is_long ? nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR)
+			: nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, id,
+			      H2_DISCARD_MAX + (int32_t)h->base.conf.stream_window);
 	return r == NGHTTP2_ERR_NOMEM ? r : 0;
 }
 

@@ -12,6 +12,10 @@
  * its stream and to the connection. What is left when a stream goes is given back to the
  * connection.
  *
+ * A request that is answered before it has come is let go of, too: the rest of it is read for
+ * nobody up to H2_DISCARD_MAX, then the stream is reset. A client of ours does not make use of
+ * that; it resets the stream itself.
+ *
  * A broken connection has h->err: GOAWAY is queued, all streams are closed, input is ignored,
  * output is still to be flushed.
  */

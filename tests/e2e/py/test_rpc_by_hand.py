@@ -21,7 +21,8 @@ def curl(path, body, version, **headers):
                          input=body if isinstance(body, bytes) else json.dumps(body).encode(), capture_output=True, check=True)
     lines = out.stderr.decode().replace("\r", "").split("\n")
     found = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
-    return int(lines[0].split()[1]), found, out.stdout
+    *_, answer = (line for line in lines if line.startswith("HTTP/"))  # after a 100 (Continue)
+    return int(answer.split()[1]), found, out.stdout
 
 
 def envelope(message, flags=0):
@@ -174,3 +175,18 @@ def test_a_process(version, envd):
     status, head, body = curl(PROCESS + "SendSignal", {"process": {"pid": 999999}, "signal": "SIGNAL_SIGKILL"}, version,
                               content_type="application/json", **envd)
     assert status == 404 and json.loads(body) == {"code": "not_found", "message": "process with pid 999999 not found"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_refusals_while_the_body_is_still_coming(version, box):
+    """The answer arrives, whole and without a word of failure, though the request was not read to its end."""
+    path = "/files?path=/home/user/big"
+    for length in (100_000, 1 << 20, 5 << 20):
+        for _ in range(10):
+            status, _, body = curl(path, bytes(length), version, content_type="application/octet-stream",
+                                   e2b_sandbox_id=box["e2b_sandbox_id"], e2b_sandbox_port="49983", x_access_token="wrong")
+            assert status == 401 and json.loads(body)["code"] == 401
+            status, _, _ = curl(SANDBOXES + "CreateSandbox", bytes(length), version, content_type="text/plain")
+            assert status == 415
+            status, _, body = curl("/no/such/thing", bytes(length), version, content_type="application/json")
+            assert status == 404 and json.loads(body)["code"] == 404

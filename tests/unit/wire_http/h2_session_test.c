@@ -423,6 +423,128 @@ START_TEST(fields)
 }
 END_TEST
 
+/* ---- requests that are answered before they have come ---- */
+
+#define KIB 1024
+#define DISCARD_MIB 8
+
+static void begin_early_answer(uint32_t id)
+{
+	frame_put_request(&in, id, END_HEADERS, 0);
+	ck_assert_int_gt(feed(), 0);
+	ck_assert_int_eq(exchange_respond(p.x[p.n - 1], 413, -1, true), 0);
+	peer_flush(&p);
+	ck_assert_uint_eq(p.x[p.n - 1]->closes, 1);
+	ck_assert_int_eq(p.x[p.n - 1]->err, 0);
+}
+
+static void still_served(uint32_t id)
+{
+	size_t n;
+	unsigned flags;
+	p.wire.end = p.wire.start = 0;
+	frame_put_request(&in, id, END_STREAM | END_HEADERS, 0);
+	ck_assert_int_gt(feed(), 0);
+	ck_assert_int_eq(exchange_respond(p.x[p.n - 1], 200, 0, true), 0);
+	peer_flush(&p);
+	ck_assert_ptr_nonnull(frame_find(&p.wire, F_HEADERS, id, &n, &flags));
+	ck_assert_uint_eq(http_session_streams(p.s), 0);
+}
+
+/* Clients such as curl 7.88 take a reset for a failure: the rest of a request gets none. */
+START_TEST(rest_of_a_request_is_read)
+{
+	static const char data[16 * KIB];
+	open_server();
+	p.manual = true;
+	begin_early_answer(1);
+	for (int i = 0; i < DISCARD_MIB * 64 - 1; i++) {
+		frame_put(&in, F_DATA, 0, 1, data, sizeof(data));
+		ck_assert_int_gt(feed(), 0);
+	}
+	frame_put(&in, F_DATA, END_STREAM, 1, data, 100);
+	ck_assert_int_gt(feed(), 0);
+	ck_assert_int_eq(frame_error(&p.wire, F_RST, 1), -1);
+	still_served(3);
+	close_server();
+}
+END_TEST
+
+START_TEST(rest_that_does_not_end_is_reset)
+{
+	static const char data[16 * KIB];
+	open_server();
+	p.manual = true;
+	begin_early_answer(1);
+	int frames = 0;
+	while (frames < DISCARD_MIB * 64 + 5 && frame_error(&p.wire, F_RST, 1) < 0) {
+		frame_put(&in, F_DATA, 0, 1, data, sizeof(data));
+		ck_assert_int_gt(feed(), 0);
+		frames++;
+	}
+	ck_assert_int_eq(frames, DISCARD_MIB * 64);
+	ck_assert_int_eq(frame_error(&p.wire, F_RST, 1), 0);
+	frame_put(&in, F_DATA, 0, 1, data, sizeof(data)); /* was on its way */
+	ck_assert_int_gt(feed(), 0);
+	still_served(3);
+	close_server();
+}
+END_TEST
+
+START_TEST(rest_that_is_known_to_be_long_is_reset)
+{
+	static const struct field head[] = { PSEUDO, { ":authority", "a" },
+		{ "content-length", "8388609" }, { NULL, NULL } };
+	open_server();
+	p.manual = true;
+	put_fields(head, 0);
+	ck_assert_int_gt(feed(), 0);
+	ck_assert_int_eq(exchange_respond(p.x[0], 413, -1, true), 0);
+	peer_flush(&p);
+	ck_assert_int_eq(frame_error(&p.wire, F_RST, 1), 0);
+	still_served(3);
+	close_server();
+}
+END_TEST
+
+/* As our own clients do when they have the answer: no flood, however often. */
+START_TEST(client_stops_what_was_answered)
+{
+	open_server();
+	p.manual = true;
+	uint32_t id = 1;
+	for (unsigned i = 0; i < 3 * LIMIT_RESETS_BURST; i++, id += 2) {
+		begin_early_answer(id);
+		frame_put_u32(&in, F_RST, id, 8);
+		ck_assert_int_gt(feed(), 0);
+	}
+	still_served(id);
+	close_server();
+}
+END_TEST
+
+/* Its request ends with the answer, for its owner and on the wire. */
+START_TEST(our_client_stops_its_request)
+{
+	open_pair();
+	p.manual = true;
+	struct exchange *c = peer_request(&q, "POST", "/", -1, false);
+	ck_assert_int_eq(exchange_write(c, 100), 0);
+	peers_run(&q, &p, 0);
+	ck_assert_int_eq(exchange_respond(p.x[0], 401, -1, true), 0);
+	peer_flush(&p);
+	ck_assert_int_eq(frame_error(&p.wire, F_RST, 1), -1);
+	ck_assert_int_gt(peer_feed(&q, buf_data(&p.wire), buf_len(&p.wire), 0), 0);
+	p.wire.end = p.wire.start = 0;
+	ck_assert_uint_eq(c->ends, 1);
+	ck_assert_uint_eq(c->closes, 1);
+	ck_assert_int_eq(c->err, 0);
+	peer_flush(&q);
+	ck_assert_int_eq(frame_error(&q.wire, F_RST, 1), 8);
+	close_pair();
+}
+END_TEST
+
 void h2_session_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "h2 session", 30);
@@ -441,6 +563,11 @@ void h2_session_tests(Suite *s)
 	tcase_add_test(tc, streams_run_out);
 	tcase_add_test(tc, streams_share_the_connection);
 	tcase_add_loop_test(tc, every_truncation_is_told, 0, 2);
+	tcase_add_test(tc, rest_of_a_request_is_read);
+	tcase_add_test(tc, rest_that_does_not_end_is_reset);
+	tcase_add_test(tc, rest_that_is_known_to_be_long_is_reset);
+	tcase_add_test(tc, client_stops_what_was_answered);
+	tcase_add_test(tc, our_client_stops_its_request);
 	tcase_add_test(tc, sniffing);
 	tcase_add_test(tc, fields);
 }
