@@ -24,6 +24,13 @@ uint64_t clock_mono_us(void)
 	return fake ? fake_mono_us : read_us(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_kernel_ns(void)
+{
+	struct timespec ts;
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t clock_mono_ms(void)
 {
 	return clock_mono_us() / 1000;

@@ -5,7 +5,8 @@
 
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
-int64_t clock_real_ns(void); /* since 1970-01-01 UTC */
+uint64_t clock_kernel_ns(void); /* CLOCK_MONOTONIC even under a virtual clock: for kernel timers */
+int64_t clock_real_ns(void);	/* since 1970-01-01 UTC */
 int64_t clock_real_ms(void);
 
 /* RFC 3339 in UTC with millisecond (9 == 0) or nanosecond precision, e.g. 2026-11-21T04:57:00.123Z

@@ -22,6 +22,7 @@
 #include "base/fdutil.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "loop/timers.h"
 
 static_assert(sizeof(struct event) <= sizeof(((struct loop_io *)0)->ev), "loop.h: ev is too small");
 
@@ -37,6 +38,10 @@ struct loop {
 	struct link posts;
 	int post_fd;
 	struct loop_io post_io;
+	struct timers timers;
+	struct loop_io timers_io;
+	struct link defers;
+	struct event defers_event;
 };
 
 static struct event *event_of(void *ev)
@@ -86,11 +91,52 @@ static struct event_base *make_base(void)
 	struct event_config *cfg = event_config_new();
 	if (!cfg)
 		return NULL;
-	/* One thread runs the loop and loop_post() has a lock of its own. */
-	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+	/* One thread runs the loop, loop_post() has a lock of its own, and so have timers a clock.
+	 */
+	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	struct event_base *base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
 	return base;
+}
+
+static void on_timers(struct loop_io *io, unsigned events, void *arg)
+{
+	struct loop *l = arg;
+	timers_run(&l->timers);
+}
+
+/* Those set from here on follow in the same turn, but behind descriptors that are ready now. */
+static void on_defers(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+	struct link todo = LINK_INIT(todo);
+	for (struct link *k; (k = list_pop_front(&l->defers));)
+		list_push_back(&todo, k);
+	for (struct link *k; (k = list_pop_front(&todo));) {
+		struct loop_defer *d = container_of(k, struct loop_defer, link);
+		d->cb(d, d->arg);
+	}
+}
+
+static int watch(struct loop *l, struct loop_io *io, int fd,
+    void (*cb)(struct loop_io *io, unsigned events, void *arg))
+{
+	int r = loop_io_init(io, l, fd, cb, l);
+	return r < 0 ? r : loop_io_want(io, LOOP_READ);
+}
+
+static int open_sources(struct loop *l)
+{
+	l->base = make_base();
+	if (!l->base || event_assign(&l->defers_event, l->base, -1, EV_TIMEOUT, on_defers, l) < 0)
+		return -ENOMEM;
+	l->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->post_fd < 0)
+		return -errno;
+	int r = timers_init(&l->timers);
+	if (r == 0)
+		r = watch(l, &l->post_io, l->post_fd, on_post);
+	return r < 0 ? r : watch(l, &l->timers_io, l->timers.fd, on_timers);
 }
 
 struct loop *loop_new(void)
@@ -98,15 +144,11 @@ struct loop *loop_new(void)
 	struct loop *l = mem_zalloc(sizeof(*l));
 	if (!l)
 		return NULL;
-	l->post_fd = -1;
+	l->post_fd = l->timers.fd = -1;
 	link_init(&l->posts);
+	link_init(&l->defers);
 	(void)pthread_mutex_init(&l->lock, NULL);
-	l->base = make_base();
-	l->post_fd = l->base ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
-	if (l->post_fd < 0 || loop_io_init(&l->post_io, l, l->post_fd, on_post, l) < 0 ||
-	    loop_io_want(&l->post_io, LOOP_READ) < 0)
-		return loop_free(l);
-	return l;
+	return open_sources(l) < 0 ? loop_free(l) : l;
 }
 
 struct loop *loop_free(struct loop *l)
@@ -114,8 +156,12 @@ struct loop *loop_free(struct loop *l)
 	if (!l)
 		return NULL;
 	loop_io_fini(&l->post_io);
+	loop_io_fini(&l->timers_io);
+	timers_fini(&l->timers);
 	for (struct link *k; (k = list_pop_front(&l->posts));)
 		mem_free(container_of(k, struct post, link));
+	while (list_pop_front(&l->defers))
+		;
 	(void)fd_close(l->post_fd);
 	if (l->base)
 		event_base_free(l->base);
@@ -190,36 +236,24 @@ void loop_io_fini(struct loop_io *io)
 
 /* ---- timers ---- */
 
-static void timer_fired(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop_timer *t = arg;
-	t->armed = false;
-	t->cb(t, t->arg);
-}
-
 void loop_timer_init(
     struct loop_timer *t, struct loop *l, void (*cb)(struct loop_timer *t, void *arg), void *arg)
 {
-	t->loop = l;
-	t->cb = cb;
-	t->arg = arg;
-	t->armed = false;
-	t->live = true;
-	(void)event_assign(event_of(t->ev), l->base, -1, 0, timer_fired, t);
+	*t = (struct loop_timer){ .loop = l, .cb = cb, .arg = arg, .live = true };
 }
 
 void loop_timer_set(struct loop_timer *t, uint64_t ms)
 {
-	struct timeval tv = { (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000) };
 	assert(t->live);
-	(void)event_add(event_of(t->ev), &tv);
+	loop_timer_cancel(t);
+	timers_add(&t->loop->timers, t, ms);
 	t->armed = true;
 }
 
 void loop_timer_cancel(struct loop_timer *t)
 {
 	if (t->live && t->armed)
-		(void)event_del(event_of(t->ev));
+		timers_remove(&t->loop->timers, t);
 	t->armed = false;
 }
 
@@ -236,38 +270,27 @@ void loop_timer_fini(struct loop_timer *t)
 
 /* ---- deferred calls ---- */
 
-static void defer_fired(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop_defer *d = arg;
-	d->armed = false;
-	d->cb(d, d->arg);
-}
-
 void loop_defer_init(
     struct loop_defer *d, struct loop *l, void (*cb)(struct loop_defer *d, void *arg), void *arg)
 {
-	d->loop = l;
-	d->cb = cb;
-	d->arg = arg;
-	d->armed = false;
-	d->live = true;
-	(void)event_assign(event_of(d->ev), l->base, -1, 0, defer_fired, d);
+	*d = (struct loop_defer){ .loop = l, .cb = cb, .arg = arg, .live = true };
+	link_init(&d->link);
 }
 
 void loop_defer_set(struct loop_defer *d)
 {
+	struct loop *l = d->loop;
 	assert(d->live);
-	if (d->armed)
+	if (link_is_linked(&d->link))
 		return;
-	d->armed = true;
-	event_active(event_of(d->ev), EV_TIMEOUT, 0);
+	if (list_is_empty(&l->defers))
+		event_active(&l->defers_event, EV_TIMEOUT, 0);
+	list_push_back(&l->defers, &d->link);
 }
 
 void loop_defer_cancel(struct loop_defer *d)
 {
-	if (d->live && d->armed)
-		(void)event_del(event_of(d->ev));
-	d->armed = false;
+	link_remove(&d->link);
 }
 
 void loop_defer_fini(struct loop_defer *d)

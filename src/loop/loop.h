@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/list.h"
+
 struct loop;
 
 struct loop *loop_new(void);
@@ -49,7 +51,8 @@ struct loop_timer {
 	void (*cb)(struct loop_timer *t, void *arg);
 	void *arg;
 	bool live, armed;
-	_Alignas(16) unsigned char ev[128];
+	uint64_t end_ns;
+	struct loop_timer *child, *next, *prev; /* loop/timers.h */
 };
 void loop_timer_init(
     struct loop_timer *t, struct loop *l, void (*cb)(struct loop_timer *t, void *arg), void *arg);
@@ -63,8 +66,8 @@ struct loop_defer {
 	struct loop *loop;
 	void (*cb)(struct loop_defer *d, void *arg);
 	void *arg;
-	bool live, armed;
-	_Alignas(16) unsigned char ev[128];
+	bool live;
+	struct link link;
 };
 void loop_defer_init(
     struct loop_defer *d, struct loop *l, void (*cb)(struct loop_defer *d, void *arg), void *arg);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fdutil.h"
 #include "loop/work.h"
 #include "loop_tests.h"
@@ -54,6 +55,115 @@ START_TEST(timers_and_defers_in_order)
 	loop_timer_fini(&t);
 	loop_defer_fini(&d);
 	(void)loop_free(s.loop);
+}
+END_TEST
+
+#define MANY 200
+
+struct many {
+	struct loop *loop;
+	struct loop_timer timers[MANY];
+	uint64_t last_ns;
+	unsigned left;
+	bool begun;
+};
+
+/* In the order of their ends; the first one takes every fifth back, and itself is set once more. */
+static void on_one_of_many(struct loop_timer *t, void *arg)
+{
+	struct many *m = arg;
+	ck_assert(!loop_timer_is_armed(t));
+	ck_assert_uint_ge(t->end_ns, m->last_ns);
+	ck_assert_uint_ge(clock_kernel_ns(), t->end_ns);
+	m->last_ns = t->end_ns;
+	if (m->begun) {
+		if (--m->left == 0)
+			loop_stop(m->loop);
+		return;
+	}
+	m->begun = true;
+	for (size_t i = 0; i < MANY; i += 5) {
+		m->left -= loop_timer_is_armed(&m->timers[i]);
+		loop_timer_cancel(&m->timers[i]);
+	}
+	loop_timer_set(t, 60);
+}
+
+START_TEST(many_timers_end_in_order)
+{
+	struct many m = { .loop = loop_new(), .left = MANY };
+	struct loop_timer late = { 0 };
+	loop_timer_init(&late, m.loop, on_one_of_many, &m);
+	loop_timer_set(&late, UINT64_MAX); /* still set when the loop goes */
+	for (size_t i = 0; i < MANY; i++) {
+		loop_timer_init(&m.timers[i], m.loop, on_one_of_many, &m);
+		loop_timer_set(&m.timers[i], 1000);
+	}
+	for (size_t i = 0; i < MANY; i++)
+		loop_timer_set(&m.timers[i], 2 + i * 7919 % 50);
+	ck_assert_int_eq(loop_run(m.loop), 0);
+	ck_assert_uint_eq(m.left, 0);
+	ck_assert(loop_timer_is_armed(&late));
+	(void)loop_free(m.loop);
+	ck_assert(!loop_timer_is_armed(&late));
+	loop_timer_fini(&late);
+}
+END_TEST
+
+/* The earliest one moves on again and again, then goes: the next one must not be forgotten. */
+START_TEST(timers_that_move)
+{
+	struct seen s = { .loop = loop_new(), .stop_at = 1 };
+	struct loop_timer moved = { 0 }, set = { 0 };
+	loop_timer_init(&moved, s.loop, on_timer, &s);
+	loop_timer_init(&set, s.loop, on_timer, &s);
+	for (uint64_t ms = 10000; ms < 20000; ms += 100)
+		loop_timer_set(&moved, ms);
+	loop_timer_set(&moved, 5);
+	loop_timer_set(&moved, 10000);
+	uint64_t begun = clock_kernel_ns();
+	loop_timer_set(&set, 20);
+	ck_assert_int_eq(loop_run(s.loop), 0);
+	ck_assert_uint_ge(clock_kernel_ns() - begun, 20 * 1000000);
+	ck_assert(!loop_timer_is_armed(&set) && loop_timer_is_armed(&moved));
+	(void)loop_free(s.loop);
+}
+END_TEST
+
+/* A deferred call that sets the next one, and one that takes the other back. */
+struct chain {
+	struct loop *loop;
+	struct loop_defer first, second, third;
+	char order[8];
+	int n;
+};
+
+static void on_chain(struct loop_defer *d, void *arg)
+{
+	struct chain *c = arg;
+	c->order[c->n++] = d == &c->first ? '1' : d == &c->second ? '2' : '3';
+	if (d == &c->first && c->n == 1) {
+		loop_defer_cancel(&c->second);
+		loop_defer_set(&c->first);
+	}
+}
+
+START_TEST(defers_set_and_taken_back_by_defers)
+{
+	struct chain c = { .loop = loop_new() };
+	loop_defer_init(&c.first, c.loop, on_chain, &c);
+	loop_defer_init(&c.second, c.loop, on_chain, &c);
+	loop_defer_init(&c.third, c.loop, on_chain, &c);
+	loop_defer_set(&c.first);
+	loop_defer_set(&c.second);
+	loop_defer_set(&c.third);
+	ck_assert_int_eq(loop_turn(c.loop, false), 0);
+	ck_assert_str_eq(c.order, "131");
+	loop_defer_set(&c.second); /* still due when the loop goes */
+	(void)loop_free(c.loop);
+	loop_defer_fini(&c.first);
+	loop_defer_fini(&c.second);
+	loop_defer_fini(&c.third);
 }
 END_TEST
 
@@ -212,6 +322,9 @@ void source_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "sources", 10);
 	tcase_add_test(tc, timers_and_defers_in_order);
+	tcase_add_test(tc, many_timers_end_in_order);
+	tcase_add_test(tc, timers_that_move);
+	tcase_add_test(tc, defers_set_and_taken_back_by_defers);
 	tcase_add_test(tc, descriptors);
 	tcase_add_test(tc, edges);
 	tcase_add_test(tc, children);
