@@ -7,11 +7,6 @@
 
 #include "base/buf.h"
 
-bool str_eq(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 bool str_ieq(const char *a, const char *b)
 {
 	return a == b || (a && b && strcasecmp(a, b) == 0);

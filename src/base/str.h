@@ -4,10 +4,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf;
 
-bool str_eq(const char *a, const char *b);		  /* NULL equals only NULL */
+/* NULL equals only NULL. Most texts that differ do so in their first byte. */
+static inline bool str_eq(const char *a, const char *b)
+{
+	return a == b || (a && b && *a == *b && strcmp(a, b) == 0);
+}
 bool str_ieq(const char *a, const char *b);		  /* ASCII case ignored */
 bool str_empty(const char *s);				  /* NULL or "" */
 const char *str_after(const char *s, const char *prefix); /* rest behind prefix, or NULL */

@@ -36,7 +36,7 @@
 
 #define READ_TURN (64 * 1024)
 #define WRITE_TURN (256 * 1024)
-#define OUT_FIRST 4096	      /* first size of the output buffer */
+#define OUT_FIRST 1024	      /* first size of the output buffer */
 #define OUT_SMALL (16 * 1024) /* up to here it is freed whenever it is empty */
 #define OUT_KEEP_MS 200	      /* a larger one when it was found empty after this time: between */
 			      /* the sends of a bulk transfer that would cost more than they do */
@@ -581,6 +581,16 @@ int stream_write(struct stream *s, const void *p, size_t n)
 	if (r == 0 && s->entered == 0 && may_write(s))
 		loop_defer_set(&s->turn);
 	return r;
+}
+
+ssize_t stream_fill(struct stream *s, ssize_t (*make)(void *arg, struct buf *out), void *arg)
+{
+	CLEAN_BUF struct buf nowhere = BUF_INIT;
+	bool open = s->state < STREAM_STATE_CLOSING && s->tx == SIDE_OPEN;
+	ssize_t r = make(arg, open ? &s->out : &nowhere);
+	if (s->entered == 0 && may_write(s))
+		loop_defer_set(&s->turn);
+	return r > 0 && !open ? -EPIPE : r;
 }
 
 size_t stream_queued(const struct stream *s)

@@ -11,7 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+struct buf;
 struct loop;
 struct stream;
 struct tls_ctx;
@@ -39,8 +41,12 @@ int stream_start_tls(struct stream *s, struct tls_ctx *ctx, bool server, const c
 const char *stream_alpn(const struct stream *s);
 
 int stream_write(struct stream *s, const void *p, size_t n); /* 0, -ENOMEM, -EPIPE once closing */
-size_t stream_queued(const struct stream *s);		     /* bytes not yet taken by the kernel */
-void stream_pause(struct stream *s);			     /* stop reading */
+/* The same for bytes that are made where they leave from: make() appends to out and says how many,
+ * or why not; it must not write to s. What it returns, or -EPIPE when there are bytes once closing.
+ */
+ssize_t stream_fill(struct stream *s, ssize_t (*make)(void *arg, struct buf *out), void *arg);
+size_t stream_queued(const struct stream *s); /* bytes not yet taken by the kernel */
+void stream_pause(struct stream *s);	      /* stop reading */
 void stream_resume(struct stream *s);
 /* Flush what is queued, then shut the writing side. */
 void stream_shutdown(struct stream *s);

@@ -136,20 +136,22 @@ static bool may_pull(const struct http_conn *c)
 	return stream_queued(c->stream) < OUT_MARK || http_session_done(c->session);
 }
 
+static ssize_t pull(void *arg, struct buf *out)
+{
+	return http_session_send(arg, out);
+}
+
 /* Move output into the stream: 0 or -errno. */
 static int pump(struct http_conn *c)
 {
 	size_t before = stream_queued(c->stream);
 	int r = 0;
 	c->in_session = true;
-	for (c->more = true; r == 0 && may_pull(c);) {
-		const void *p;
-		ssize_t n = http_session_send(c->session, &p);
-		if (n == 0) {
-			c->more = false;
-			break;
-		}
-		r = n < 0 ? (int)n : stream_write(c->stream, p, (size_t)n);
+	c->more = true;
+	while (r == 0 && c->more && may_pull(c)) {
+		ssize_t n = stream_fill(c->stream, pull, c->session);
+		c->more = n != 0;
+		r = n < 0 ? (int)n : 0;
 	}
 	c->in_session = false;
 	if (before == 0 && stream_queued(c->stream) > 0)

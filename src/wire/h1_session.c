@@ -13,10 +13,9 @@
  *   server: HEAD -> BODY -> WAIT -> HEAD | CLOSED      an early answer: BODY -> DISCARD -> HEAD |
  * CLOSED client: HEAD -> BODY -> HEAD | CLOSED              101: HEAD -> BODY -> WAIT -> CLOSED
  *
- * Our message is written by h1_send(): heads stand in `out` at once, body bytes wait in the
- * stream's queue and are framed when the owner of the connection asks for output, so a burst of
- * small writes becomes one chunk. `out` and `sending` are the two buffers: one is filled while the
- * other is flushed.
+ * Our message is written by h1_send(): heads wait in `out`, body bytes in the stream's queue, and
+ * these are framed when the owner of the connection asks for output, so a burst of small writes
+ * becomes one chunk.
  *
  * A message that is broken off has no mark on the wire but a reset connection: h1_send() says so
  * with -ECONNABORTED.
@@ -49,7 +48,7 @@ struct h1_session {
 	struct h1_scan scan;
 	struct buf in; /* a head or trailer section that came in pieces */
 	struct h1_body body;
-	struct buf out, sending;
+	struct buf out;
 	enum h1_framing out_framing;
 	size_t discarded;
 	unsigned skipped; /* blank lines or 1xx heads so far */
@@ -409,16 +408,15 @@ static bool h1_want_read(const struct http_session *s)
 /* ---- output ---- */
 
 /* Move body bytes from the queue to the output, framed: 0 or -ENOMEM with nothing moved. */
-static int frame_body(struct h1_session *h, struct http_stream *st)
+static int frame_body(struct h1_session *h, struct http_stream *st, struct buf *dst)
 {
 	size_t n = buf_len(&st->queue);
 	if (n > HTTP_OUT_TARGET)
 		n = HTTP_OUT_TARGET;
 	if (n == 0)
 		return 0;
-	int r = h->out_framing == H1_FRAMING_CHUNKED
-		    ? h1_write_chunk(&h->out, buf_data(&st->queue), n)
-		    : buf_append(&h->out, buf_data(&st->queue), n);
+	int r = h->out_framing == H1_FRAMING_CHUNKED ? h1_write_chunk(dst, buf_data(&st->queue), n)
+						     : buf_append(dst, buf_data(&st->queue), n);
 	if (r < 0)
 		return r;
 	buf_consume(&st->queue, n);
@@ -427,38 +425,46 @@ static int frame_body(struct h1_session *h, struct http_stream *st)
 	return 0;
 }
 
-static int fill(struct h1_session *h)
+static int fill(struct h1_session *h, struct buf *dst)
 {
 	struct http_stream *st = h->current;
 	if (!st || st->send == HTTP_SEND_STATE_HEAD || st->send == HTTP_SEND_STATE_DONE || h->asked)
 		return 0;
-	int r = frame_body(h, st);
+	int r = frame_body(h, st, dst);
 	if (r < 0 || st->send != HTTP_SEND_STATE_LAST || buf_len(&st->queue) > 0)
 		return r;
 	if (h->out_framing == H1_FRAMING_CHUNKED)
-		r = h1_write_last_chunk(&h->out, &st->trailers);
+		r = h1_write_last_chunk(dst, &st->trailers);
 	if (r == 0)
 		message_sent(h);
 	return r;
 }
 
-static ssize_t h1_send(struct http_session *s, const void **ret_p)
+/* Heads go first, and with their memory where there is none yet: 0 or -ENOMEM. */
+static int move_heads(struct h1_session *h, struct buf *dst)
+{
+	if (buf_len(&h->out) == 0)
+		return 0;
+	if (!dst->mem) {
+		*dst = h->out;
+		h->out = (struct buf)BUF_INIT;
+		return 0;
+	}
+	int r = buf_append(dst, buf_data(&h->out), buf_len(&h->out));
+	if (r == 0)
+		buf_fini(&h->out);
+	return r;
+}
+
+static ssize_t h1_send(struct http_session *s, struct buf *dst)
 {
 	struct h1_session *h = h1_of(s);
-	buf_reset(&h->sending);
+	size_t before = buf_len(dst);
 	if (h->err == -ECONNABORTED)
 		return h->err;
-	if (fill(h) < 0)
+	if (move_heads(h, dst) < 0 || fill(h, dst) < 0)
 		return fail(h, -ENOMEM);
-	struct buf filled = h->out;
-	h->out = h->sending;
-	h->sending = filled;
-	*ret_p = buf_data(&filled);
-	if (buf_len(&filled) == 0) {
-		http_buf_trim(&h->out, h->current);
-		http_buf_trim(&h->sending, h->current);
-	}
-	return (ssize_t)buf_len(&filled);
+	return (ssize_t)(buf_len(dst) - before);
 }
 
 static bool h1_done(const struct http_session *s)
@@ -644,7 +650,6 @@ static void h1_fini(struct http_session *s)
 	struct h1_session *h = h1_of(s);
 	buf_fini(&h->in);
 	buf_fini(&h->out);
-	buf_fini(&h->sending);
 }
 
 static const struct http_session_impl h1_impl = {

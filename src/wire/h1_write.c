@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heads and chunks on their way out. Heads were checked by http_head_is_sendable(). */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -58,6 +57,32 @@ static int write_fields(struct buf *dst, const struct http_fields *f, bool upgra
 	return r;
 }
 
+static int write_number(struct buf *dst, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+	do
+		digits[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	return buf_append(dst, digits + at, sizeof(digits) - at);
+}
+
+static int write_texts(struct buf *dst, const char *const *texts)
+{
+	int r = 0;
+	for (; r == 0 && *texts; texts++)
+		r = buf_append_str(dst, *texts);
+	return r;
+}
+
+static int write_length(struct buf *dst, int64_t length)
+{
+	int r = buf_append_str(dst, "content-length: ");
+	if (r == 0)
+		r = write_number(dst, (uint64_t)length);
+	return r < 0 ? r : buf_append_str(dst, "\r\n");
+}
+
 static int write_rest(struct buf *dst, const struct http_fields *f, enum h1_framing framing,
     int64_t length, enum h1_connection connection)
 {
@@ -69,7 +94,7 @@ static int write_rest(struct buf *dst, const struct http_fields *f, enum h1_fram
 	if (r == 0 && framing == H1_FRAMING_CHUNKED)
 		r = buf_append_str(dst, "transfer-encoding: chunked\r\n");
 	else if (r == 0 && length >= 0)
-		r = buf_printf(dst, "content-length: %" PRId64 "\r\n", length);
+		r = write_length(dst, length);
 	if (r == 0)
 		r = buf_append_str(dst, connections[connection]);
 	return r < 0 ? r : buf_append_str(dst, "\r\n");
@@ -78,15 +103,21 @@ static int write_rest(struct buf *dst, const struct http_fields *f, enum h1_fram
 int h1_write_request(struct buf *dst, const struct http_head *head, enum h1_framing framing,
     int64_t length, enum h1_connection connection)
 {
-	int r = buf_printf(
-	    dst, "%s %s HTTP/1.1\r\nhost: %s\r\n", head->method, head->path, head->authority);
+	const char *const line[] = { head->method, " ", head->path,
+		" HTTP/1.1\r\nhost: ", head->authority, "\r\n", NULL };
+	int r = write_texts(dst, line);
 	return r < 0 ? r : write_rest(dst, &head->fields, framing, length, connection);
 }
 
 int h1_write_response(struct buf *dst, const struct http_head *head, enum h1_framing framing,
     int64_t length, enum h1_connection connection)
 {
-	int r = buf_printf(dst, "HTTP/1.1 %d %s\r\n", head->status, http_status_text(head->status));
+	const char *const reason[] = { " ", http_status_text(head->status), "\r\n", NULL };
+	int r = buf_append_str(dst, "HTTP/1.1 ");
+	if (r == 0)
+		r = write_number(dst, (uint64_t)head->status);
+	if (r == 0)
+		r = write_texts(dst, reason);
 	return r < 0 ? r : write_rest(dst, &head->fields, framing, length, connection);
 }
 

@@ -22,7 +22,8 @@ bool h2_bucket_take(struct h2_bucket *b); /* false when it is empty */
 struct h2_session {
 	struct http_session base;
 	nghttp2_session *ng;
-	struct buf out;
+	struct buf *out;   /* while it is asked for output */
+	size_t out_enough; /* how long it may get */
 	uint64_t now_ms;
 	bool timed; /* now_ms is set */
 	struct h2_bucket resets;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What nghttp2 writes. Body bytes go from the stream's queue straight behind their frame header in
- * the session's output buffer (NO_COPY), so they never pass through nghttp2's own frame buffer.
+ * the connection's output (NO_COPY), so they never pass through nghttp2's own frame buffer.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -90,7 +90,7 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *space, size_t
 		n = max;
 	if ((n == 0 && !last) || (st && st->protocol))
 		return NGHTTP2_ERR_DEFERRED;
-	if (buf_reserve(&h->out, n + FRAME_HEADER, NULL) < 0)
+	if (buf_reserve(h->out, n + FRAME_HEADER, NULL) < 0)
 		return NGHTTP2_ERR_NOMEM;
 	if (last) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -120,13 +120,13 @@ static int send_body(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *h
 {
 	struct h2_session *h = user;
 	struct http_stream *st = h2_stream(h, frame->hd.stream_id);
-	if (!st || buf_append(&h->out, header, FRAME_HEADER) < 0 ||
-	    buf_append(&h->out, buf_data(&st->queue), n) < 0)
+	if (!st || buf_append(h->out, header, FRAME_HEADER) < 0 ||
+	    buf_append(h->out, buf_data(&st->queue), n) < 0)
 		return NGHTTP2_ERR_CALLBACK_FAILURE; /* read_body() has seen to both */
 	buf_consume(&st->queue, n);
 	http_buf_trim(&st->queue, true);
 	http_stream_note_sent(st, n);
-	return buf_len(&h->out) < HTTP_OUT_TARGET ? 0 : NGHTTP2_ERR_PAUSE;
+	return buf_len(h->out) < h->out_enough ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 /* ---- after a frame has left ---- */

@@ -179,23 +179,23 @@ static int h2_recv_eof(struct http_session *s)
 	return unfinished ? -ECONNRESET : 0;
 }
 
-static ssize_t h2_send(struct http_session *s, const void **ret_p)
+static ssize_t h2_send(struct http_session *s, struct buf *dst)
 {
 	struct h2_session *h = h2_of(s);
-	buf_reset(&h->out);
-	while (buf_len(&h->out) < HTTP_OUT_TARGET) {
+	size_t before = buf_len(dst);
+	h->out = dst;
+	h->out_enough = before + HTTP_OUT_TARGET;
+	while (buf_len(dst) < h->out_enough) {
 		const uint8_t *p;
 		ssize_t n = nghttp2_session_mem_send(h->ng, &p);
 		if (n == 0)
 			break;
-		if (n < 0 || buf_append(&h->out, p, (size_t)n) < 0) {
+		if (n < 0 || buf_append(dst, p, (size_t)n) < 0) {
 			h2_fail(h, -ENOMEM, NGHTTP2_INTERNAL_ERROR);
 			return -ENOMEM;
 		}
 	}
-	http_buf_trim(&h->out, s->n_streams > 0);
-	*ret_p = buf_data(&h->out);
-	return (ssize_t)buf_len(&h->out);
+	return (ssize_t)(buf_len(dst) - before);
 }
 
 static bool h2_want_read(const struct http_session *s)
@@ -242,7 +242,6 @@ static void h2_fini(struct http_session *s)
 {
 	struct h2_session *h = h2_of(s);
 	nghttp2_session_del(h->ng);
-	buf_fini(&h->out);
 }
 
 static const struct http_session_impl h2_impl = {

@@ -18,18 +18,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct buf;
 struct http_session;
 struct http_stream;
 
 /* ---- heads ---- */
 struct http_field {
-	char *name; /* lower case; in a list that http_fields_add() made it owns the value too */
+	char *name; /* lower case */
 	char *value;
 };
 struct http_fields {
 	struct http_field *v;
 	size_t n, cap;
-	size_t bytes; /* names + values + 32 each, as RFC 9113 counts */
+	size_t bytes;		     /* names + values + 32 each, as RFC 9113 counts */
+	struct http_fields_mem *mem; /* all of it, in a list that http_fields_add() made */
 };
 /* -ENOMEM, -E2BIG, -EINVAL (not a field that may stand in a head); the name is lowered. */
 int http_fields_add(struct http_fields *f, const char *name, const char *value);
@@ -159,10 +161,10 @@ ssize_t http_session_recv(struct http_session *s, const void *p, size_t n, uint6
  * is whole may still wait for the answer, or may be gone: the session sends a few bytes without
  * meaning, which a peer that is gone answers with a reset. */
 int http_session_recv_eof(struct http_session *s);
-/* Next piece of output, valid until the next call on this session; 0 bytes when there is none now;
- * -ENOMEM; -ECONNABORTED: an HTTP/1.1 message was broken off, reset the connection so that the peer
- * does not take it for whole. */
-ssize_t http_session_send(struct http_session *s, const void **ret_p);
+/* Append the next piece of output to dst: its bytes, 0 when there is none now; -ENOMEM (the
+ * connection cannot go on); -ECONNABORTED: an HTTP/1.1 message was broken off, reset the connection
+ * so that the peer does not take it for whole. */
+ssize_t http_session_send(struct http_session *s, struct buf *dst);
 bool http_session_want_read(const struct http_session *s);
 /* True when the connection is finished and may be closed after its output is flushed. */
 bool http_session_done(const struct http_session *s);

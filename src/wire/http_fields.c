@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Field lists. Name and value share one allocation. Every field of every head passes
- * http_fields_add_n(), so nothing that could end a line or a head is ever stored.
+ * Field lists. A list and its text live in blocks that are freed together; most heads fit in one,
+ * which the allocator has at hand. What is removed from a list stays in its block. Every field of
+ * every head passes http_fields_add_n(), so nothing that could end a line or a head is ever stored.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -16,29 +17,31 @@
 #define FIELD_OVERHEAD 32 /* RFC 9113 10.5.1 */
 #define FIELDS_MIN 8
 
-static bool is_token_char(unsigned char c)
-{
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-		return true;
-	return c && strchr("!#$%&'*+-.^_`|~", c);
-}
+#define BLOCK 1000 /* with its header what glibc still keeps in a thread's own lists */
 
-bool http_is_token(const char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!is_token_char((unsigned char)p[i]))
-			return false;
-	return n > 0;
-}
+struct http_fields_mem {
+	struct http_fields_mem *next;
+	size_t used, size;
+	_Alignas(8) unsigned char bytes[];
+};
 
-bool http_is_field_value(const char *p, size_t n)
+/* ---- memory ---- */
+
+static void *take(struct http_fields *f, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)p[i];
-		if ((c < ' ' && c != '\t') || c == 0x7f)
-			return false;
+	struct http_fields_mem *m = f->mem;
+	n = (n + 7) & ~(size_t)7;
+	if (!m || m->size - m->used < n) {
+		size_t size = n > BLOCK ? n : BLOCK;
+		m = mem_alloc(sizeof(*m) + size);
+		if (!m)
+			return NULL;
+		*m = (struct http_fields_mem){ .next = f->mem, .size = size };
+		f->mem = m;
 	}
-	return true;
+	void *p = m->bytes + m->used;
+	m->used += n;
+	return p;
 }
 
 static int grow(struct http_fields *f)
@@ -46,13 +49,17 @@ static int grow(struct http_fields *f)
 	if (f->n < f->cap)
 		return 0;
 	size_t cap = f->cap ? 2 * f->cap : FIELDS_MIN;
-	struct http_field *v = mem_realloc(f->v, cap * sizeof(*v));
+	struct http_field *v = take(f, cap * sizeof(*v));
 	if (!v)
 		return -ENOMEM;
+	if (f->n > 0)
+		memcpy(v, f->v, f->n * sizeof(*v));
 	f->v = v;
 	f->cap = cap;
 	return 0;
 }
+
+/* ---- lists ---- */
 
 int http_fields_add_n(
     struct http_fields *f, const char *name, size_t name_len, const char *value, size_t value_len)
@@ -66,12 +73,12 @@ int http_fields_add_n(
 	int r = grow(f);
 	if (r < 0)
 		return r;
-	char *s = mem_alloc(name_len + value_len + 2);
+	char *s = take(f, name_len + value_len + 2);
 	if (!s)
 		return -ENOMEM;
-	memcpy(s, name, name_len);
+	for (size_t i = 0; i < name_len; i++)
+		s[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]);
 	s[name_len] = '\0';
-	(void)str_lower(s);
 	memcpy(s + name_len + 1, value, value_len);
 	s[name_len + 1 + value_len] = '\0';
 	f->v[f->n++] = (struct http_field){ .name = s, .value = s + name_len + 1 };
@@ -136,16 +143,16 @@ void http_fields_remove(struct http_fields *f, const char *name)
 			continue;
 		}
 		f->bytes -= strlen(f->v[i].name) + strlen(f->v[i].value) + FIELD_OVERHEAD;
-		mem_free(f->v[i].name);
 	}
 	f->n = kept;
 }
 
 void http_fields_fini(struct http_fields *f)
 {
-	for (size_t i = 0; i < f->n; i++)
-		mem_free(f->v[i].name);
-	mem_free(f->v);
+	for (struct http_fields_mem *m = f->mem, *next; m; m = next) {
+		next = m->next;
+		mem_free(m);
+	}
 	*f = (struct http_fields){ 0 };
 }
 

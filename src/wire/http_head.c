@@ -32,13 +32,6 @@ int http_head_set_request(struct http_head *h, const char *method, const char *s
 	return r;
 }
 
-bool http_is_authority(const char *s)
-{
-	static const char set[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				  "-._~!$&'()*+,;=%:[]";
-	return str_only(s, set);
-}
-
 bool http_is_path(const char *s)
 {
 	if (str_eq(s, "*"))

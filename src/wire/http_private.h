@@ -62,7 +62,7 @@ struct http_session_impl {
 	int version;
 	ssize_t (*recv)(struct http_session *s, const unsigned char *p, size_t n, uint64_t now_ms);
 	int (*recv_eof)(struct http_session *s);
-	ssize_t (*send)(struct http_session *s, const void **ret_p);
+	ssize_t (*send)(struct http_session *s, struct buf *dst);
 	bool (*want_read)(const struct http_session *s);
 	bool (*done)(const struct http_session *s);
 	/* Optional. */
@@ -101,7 +101,7 @@ struct http_session {
 /* ---- session ---- */
 void http_session_init(struct http_session *s, const struct http_session_impl *impl, bool server,
     const struct http_session_conf *c);
-/* One piece of output. With a frame on top it fits the memory that a busy buffer keeps. */
+/* One piece of output, to which the last frame may add. */
 #define HTTP_OUT_TARGET (40 * 1024)
 /* An empty buffer gives up its memory, but for what a busy or an idle connection may keep. */
 void http_buf_trim(struct buf *b, bool busy);

@@ -95,13 +95,13 @@ int http_session_recv_eof(struct http_session *s)
 	return r;
 }
 
-ssize_t http_session_send(struct http_session *s, const void **ret_p)
+ssize_t http_session_send(struct http_session *s, struct buf *dst)
 {
 	ssize_t r;
 	bool again;
 	do {
 		session_enter(s);
-		r = s->impl->send(s, ret_p);
+		r = s->impl->send(s, dst);
 		again = session_leave(s); /* a callback may have made output */
 	} while (r == 0 && again);
 	return r;

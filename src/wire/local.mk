@@ -19,6 +19,7 @@ libwire_a_SOURCES += src/wire/http_cond.c
 libwire_a_SOURCES += src/wire/http_cond.h
 libwire_a_SOURCES += src/wire/http_date.c
 libwire_a_SOURCES += src/wire/http_date.h
+libwire_a_SOURCES += src/wire/http_chars.c
 libwire_a_SOURCES += src/wire/http_fields.c
 libwire_a_SOURCES += src/wire/http_head.c
 libwire_a_SOURCES += src/wire/http_private.h

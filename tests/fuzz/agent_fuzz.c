@@ -119,10 +119,12 @@ static const struct http_session_ops ops = { on_request, on_wake };
 
 static void flush(struct agent *a, struct http_session *s)
 {
-	const void *out;
+	CLEAN_BUF struct buf out = BUF_INIT;
 	turn(a);
-	while (http_session_send(s, &out) > 0)
+	while (http_session_send(s, &out) > 0) {
+		buf_reset(&out);
 		turn(a);
+	}
 }
 
 static void speak(struct agent *a, const void *p, size_t n)

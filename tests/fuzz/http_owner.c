@@ -142,10 +142,11 @@ static const struct http_session_ops ops = { on_request, on_wake };
 
 static void flush(struct http_session *s)
 {
-	const void *out;
-	ssize_t n;
-	while ((n = http_session_send(s, &out)) > 0)
-		(void)mix(0, out, (size_t)n); /* every byte is readable */
+	CLEAN_BUF struct buf out = BUF_INIT;
+	while (http_session_send(s, &out) > 0) {
+		(void)mix(0, buf_data(&out), buf_len(&out)); /* every byte is readable */
+		buf_reset(&out);
+	}
 }
 
 static void open_requests(struct owner *o, struct http_session *s)

@@ -54,12 +54,12 @@ static void server_end(struct loopback *lb, long count)
 	lb->fail_in = lb->fail_in > count ? lb->fail_in - count : 0;
 }
 
-static ssize_t session_send(struct loopback *lb, struct http_session *s, const void **ret_p)
+static ssize_t session_send(struct loopback *lb, struct http_session *s, struct buf *out)
 {
 	if (s != lb->server)
-		return http_session_send(s, ret_p);
+		return http_session_send(s, out);
 	long count = server_begin(lb);
-	ssize_t n = http_session_send(s, ret_p);
+	ssize_t n = http_session_send(s, out);
 	server_end(lb, count);
 	return n;
 }
@@ -77,15 +77,15 @@ static ssize_t session_recv(struct loopback *lb, struct http_session *s, const v
 /* One piece of output to the other side; false when there is none. */
 static bool move(struct loopback *lb, struct http_session *from, struct http_session *to)
 {
-	const void *p;
-	ssize_t n = session_send(lb, from, &p);
+	CLEAN_BUF struct buf out = BUF_INIT;
+	ssize_t n = session_send(lb, from, &out);
 	if (n < 0)
 		lb->broken = true;
 	for (size_t at = 0; n > 0 && at < (size_t)n && !lb->broken;) {
 		size_t piece = (size_t)n - at;
 		if (lb->piece && piece > lb->piece)
 			piece = lb->piece;
-		ssize_t taken = session_recv(lb, to, (const char *)p + at, piece);
+		ssize_t taken = session_recv(lb, to, buf_data(&out) + at, piece);
 		lb->broken = taken < 0;
 		/* These tests never stop an HTTP/1.1 reader for good. */
 		ck_assert_msg(taken != 0, "the session takes no bytes");

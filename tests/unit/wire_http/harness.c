@@ -169,10 +169,11 @@ ssize_t peer_feed_str(struct peer *p, const char *text, size_t step)
 
 void peer_flush(struct peer *p)
 {
-	const void *out;
+	CLEAN_BUF struct buf out = BUF_INIT;
 	ssize_t n;
 	while ((n = http_session_send(p->s, &out)) > 0)
-		record(&p->wire, out, (size_t)n);
+		continue;
+	record(&p->wire, buf_data(&out), buf_len(&out));
 	p->send_err = n;
 }
 
@@ -252,7 +253,7 @@ int exchange_write(struct exchange *x, size_t n)
 int exchange_end(struct exchange *x, const char *trailer)
 {
 	struct http_field fields[] = { { (char *)"x-trailer", (char *)trailer } };
-	struct http_fields trailers = { fields, 1, 1, 0 };
+	struct http_fields trailers = { .v = fields, .n = 1, .cap = 1 };
 	return http_stream_end(x->st, trailer ? &trailers : NULL);
 }
 
