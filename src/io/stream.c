@@ -34,7 +34,7 @@
 #include "io/tls_session.h"
 #include "loop/loop.h"
 
-#define READ_TURN (64 * 1024)
+#define READ_TURN (256 * 1024)
 #define WRITE_TURN (256 * 1024)
 #define OUT_FIRST 1024	      /* first size of the output buffer */
 #define OUT_SMALL (16 * 1024) /* up to here it is freed whenever it is empty */
