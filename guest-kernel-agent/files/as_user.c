@@ -4,6 +4,9 @@
  * calls change one. The file system ids are used, not the effective ones: with them no process of
  * the user may signal the thread. Leaving root's id takes the capabilities over files from the
  * effective set; the rest is taken explicitly, so that nothing behind /proc is open either.
+ *
+ * A thread keeps a user's rights between jobs until it gets one of somebody else: a transfer is
+ * many jobs, and taking and giving back rights are a dozen system calls.
  */
 #include "guest-kernel-agent/files/as_user.h"
 
@@ -23,19 +26,25 @@
 
 #define OWN_GROUPS_MAX 64 /* supplementary groups that the agent itself may have */
 
+/* Whose rights a thread has, and what it had before. */
+struct rights {
+	bool changed;
+	struct user user; /* its groups are copied */
+	gid_t groups[OWN_GROUPS_MAX];
+	int n_groups;
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+};
+
+struct lane {
+	unsigned queued;      /* jobs; of the loop's thread */
+	struct rights rights; /* of the lane's thread */
+};
+
 struct as_user {
 	struct loop *loop;
 	struct work *work;
 	unsigned n_lanes;
-	unsigned *queued; /* jobs in each lane */
-};
-
-/* What the thread had before. */
-struct rights {
-	bool changed;
-	gid_t groups[OWN_GROUPS_MAX];
-	int n_groups;
-	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+	struct lane *lanes;
 };
 
 static int get_caps(struct __user_cap_data_struct *caps)
@@ -74,12 +83,29 @@ static bool restore(const struct rights *had)
 }
 
 /* A thread with somebody's rights left over must not go on. */
-static void leave(const struct rights *had)
+static void leave(struct rights *had)
 {
-	if (!had->changed || restore(had))
-		return;
-	log_error("a thread could not take its own rights back");
-	abort();
+	if (had->changed && !restore(had)) {
+		log_error("a thread could not take its own rights back");
+		abort();
+	}
+	had->changed = false;
+	had->user.groups = mem_free(had->user.groups);
+}
+
+static bool has_rights_of(const struct rights *had, const struct user *u)
+{
+	const struct user *now = &had->user;
+	return had->changed && now->uid == u->uid && now->gid == u->gid &&
+	       now->n_groups == u->n_groups && now->groups &&
+	       memcmp(now->groups, u->groups, u->n_groups * sizeof(*u->groups)) == 0;
+}
+
+/* Without memory for the groups they are taken anew with the next job. */
+static void remember(struct rights *had, const struct user *u)
+{
+	had->user = (struct user){ .uid = u->uid, .gid = u->gid, .n_groups = u->n_groups };
+	had->user.groups = mem_dup(u->groups, u->n_groups * sizeof(*u->groups));
 }
 
 static int take_rights(const struct user *u, struct rights *had)
@@ -100,7 +126,9 @@ static int take_rights(const struct user *u, struct rights *had)
 
 static int enter(const struct user *u, struct rights *had, struct err *reterr)
 {
-	had->changed = false;
+	if (has_rights_of(had, u))
+		return 0;
+	leave(had);
 	if (u->uid == geteuid())
 		return 0;
 	if (geteuid() != 0)
@@ -111,31 +139,33 @@ static int enter(const struct user *u, struct rights *had, struct err *reterr)
 		leave(had);
 		return err_set(reterr, r, "user '%s': %s", u->name, err_name(r));
 	}
+	remember(had, u);
 	return 0;
 }
 
 static void run(struct work_job *w)
 {
 	struct as_user_job *job = container_of(w, struct as_user_job, work);
-	struct rights had = { 0 };
+	struct rights *had = &job->pool->lanes[job->lane].rights;
 	if (job->name) {
+		leave(had); /* accounts are looked up with our own */
 		user_fini(&job->user);
 		job->refused = user_lookup(job->name, &job->user, &job->err) < 0;
 		if (!job->refused)
 			job->name = mem_free(job->name);
 	}
-	if (!job->refused && job->user.name)
-		job->refused = enter(&job->user, &had, &job->err) < 0;
-	if (job->refused)
-		return;
-	job->run(job);
-	leave(&had);
+	if (!job->user.name)
+		leave(had);
+	else if (!job->refused)
+		job->refused = enter(&job->user, had, &job->err) < 0;
+	if (!job->refused)
+		job->run(job);
 }
 
 static void done(struct work_job *w)
 {
 	struct as_user_job *job = container_of(w, struct as_user_job, work);
-	job->pool->queued[job->lane]--;
+	job->pool->lanes[job->lane].queued--;
 	job->done(job);
 }
 
@@ -152,15 +182,15 @@ struct as_user *as_user_new(struct loop *l, unsigned lanes)
 		return NULL;
 	p->loop = l;
 	p->n_lanes = lanes;
-	p->queued = mem_calloc(lanes, sizeof(*p->queued));
-	p->work = p->queued ? work_new(l, lanes) : NULL;
+	p->lanes = mem_calloc(lanes, sizeof(*p->lanes));
+	p->work = p->lanes ? work_new(l, lanes) : NULL;
 	return p->work ? p : as_user_free(p);
 }
 
 static bool is_busy(const struct as_user *p)
 {
-	for (unsigned i = 0; p->queued && i < p->n_lanes; i++)
-		if (p->queued[i] > 0)
+	for (unsigned i = 0; p->lanes && i < p->n_lanes; i++)
+		if (p->lanes[i].queued > 0)
 			return true;
 	return false;
 }
@@ -173,7 +203,9 @@ struct as_user *as_user_free(struct as_user *p)
 	while (is_busy(p))
 		(void)loop_turn(p->loop, true);
 	work_free(p->work);
-	mem_free(p->queued);
+	for (unsigned i = 0; p->lanes && i < p->n_lanes; i++)
+		mem_free(p->lanes[i].rights.user.groups); /* its thread is gone, and its rights */
+	mem_free(p->lanes);
 	return mem_free(p);
 }
 
@@ -181,9 +213,9 @@ void as_user_submit(struct as_user *p, struct as_user_job *job)
 {
 	unsigned lane = 0;
 	for (unsigned i = 1; i < p->n_lanes; i++)
-		if (p->queued[i] < p->queued[lane])
+		if (p->lanes[i].queued < p->lanes[lane].queued)
 			lane = i;
-	p->queued[lane]++;
+	p->lanes[lane].queued++;
 	job->pool = p;
 	job->lane = lane;
 	job->refused = false;

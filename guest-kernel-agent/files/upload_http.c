@@ -114,7 +114,7 @@ static void drop(struct upload_request *q, struct buf *b)
 {
 	if (q->st && buf_len(b) > 0)
 		http_stream_consume(q->st, buf_len(b));
-	buf_reset(b);
+	buf_consume(b, buf_len(b)); /* the memory is for the next bytes */
 }
 
 static void answer(struct upload_request *q)

@@ -381,6 +381,64 @@ START_TEST(test_other_user)
 }
 END_TEST
 
+/* As u with these two groups, or as the agent itself. */
+static void probe_with(
+    struct as_user *pool, struct loop *l, struct probe *p, const struct user *u, gid_t *groups)
+{
+	p->loop = l;
+	p->ran = false;
+	p->job = (struct as_user_job){ .run = probe_run, .done = probe_done };
+	if (u) {
+		p->job.user = *u;
+		p->job.user.groups = groups;
+		p->job.user.n_groups = 2;
+	}
+	as_user_submit(pool, &p->job);
+	ck_assert_int_eq(loop_run(l), 0);
+	ck_assert(p->ran);
+}
+
+/* The thread keeps rights from one job to the next, but only for the very same user. */
+START_TEST(test_kept_rights)
+{
+	struct tmpdir t;
+	char shared[128], made[128];
+	struct user u = { .name = (char *)"somebody", .uid = 65534, .gid = 65534 };
+	gid_t in[] = { 65534, 4242 }, out[] = { 65534, 4243 };
+	tmpdir_make(&t);
+	if (geteuid() != 0) {
+		(void)printf("SKIP test_kept_rights: needs root\n");
+		tmpdir_remove(&t);
+		return;
+	}
+	struct loop *l = loop_new();
+	struct as_user *pool = as_user_new(l, 1);
+	tmpdir_write(&t, "shared", "x");
+	struct probe p = { .read = tmpdir_at(&t, "shared", shared),
+		.make = tmpdir_at(&t, "made", made) };
+	ck_assert_int_eq(chmod(t.path, 0711), 0);
+	ck_assert_int_eq(chown(shared, 0, 4242), 0);
+	ck_assert_int_eq(chmod(shared, 0640), 0);
+	for (int i = 0; i < 3; i++) {
+		probe_with(pool, l, &p, &u, in);
+		ck_assert_int_eq(p.read_result, 0);
+		ck_assert_int_eq(p.make_result, -EACCES);
+		probe_with(pool, l, &p, &u, in);
+		ck_assert_int_eq(p.read_result, 0);
+		ck_assert_int_eq(p.make_result, -EACCES);
+		probe_with(pool, l, &p, &u, out);
+		ck_assert_int_eq(p.read_result, -EACCES);
+		probe_with(pool, l, &p, NULL, NULL);
+		ck_assert_int_eq(p.read_result, 0);
+		ck_assert_int_eq(p.make_result, 0);
+		ck_assert_int_eq(unlink(made), 0);
+	}
+	as_user_free(pool);
+	loop_free(l);
+	tmpdir_remove(&t);
+}
+END_TEST
+
 void add_files_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "files", 30);
@@ -394,4 +452,5 @@ void add_files_tests(Suite *s)
 	tcase_add_test(tc, test_error_map);
 	tcase_add_test(tc, test_own_user);
 	tcase_add_test(tc, test_other_user);
+	tcase_add_test(tc, test_kept_rights);
 }
