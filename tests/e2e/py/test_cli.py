@@ -10,6 +10,7 @@ from e2b import AuthenticationException
 from e2b_code_interpreter import Sandbox
 
 BUILD = pathlib.Path(os.environ["SANDGLASS_TEST_BUILD"])
+ISOLATION = "namespace" if os.environ["SANDGLASS_TEST_DRIVER"] == "namespace" else "microvm"
 
 
 def sandglass(*args, code=None, **env):
@@ -30,7 +31,7 @@ def test_create_run_ls_kill():
     assert (first.returncode, first.stdout) == (0, "hello you\n")
     assert sandglass("run", "-s", sandbox, code="x + 1").stdout == "21\n"
     row = [line for line in sandglass("ls").stdout.splitlines() if line.startswith(sandbox)]
-    assert len(row) == 1 and "code-interpreter-v1" in row[0] and "namespace" in row[0] and "from=cli" in row[0]
+    assert len(row) == 1 and "code-interpreter-v1" in row[0] and ISOLATION in row[0] and "from=cli" in row[0]
     assert sandglass("kill", sandbox).returncode == 0
     again = sandglass("kill", sandbox)
     assert again.returncode == 1 and "not_found" in again.stderr
