@@ -29,6 +29,9 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/ports/ports.c guest-kernel-agent/ports/ports.h \
 	guest-kernel-agent/system/control.c guest-kernel-agent/system/control.h \
 	guest-kernel-agent/system/identity.c guest-kernel-agent/system/identity.h \
+	guest-kernel-agent/system/init.c guest-kernel-agent/system/init.h \
+	guest-kernel-agent/system/init_net.c guest-kernel-agent/system/init_net.h \
+	guest-kernel-agent/system/machine.c guest-kernel-agent/system/machine.h \
 	guest-kernel-agent/system/marks.c guest-kernel-agent/system/marks.h \
 	guest-kernel-agent/system/metrics.c guest-kernel-agent/system/metrics.h \
 	guest-kernel-agent/system/notices.c guest-kernel-agent/system/notices.h \
@@ -36,7 +39,10 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/system/reaper.c guest-kernel-agent/system/reaper.h \
 	guest-kernel-agent/system/reply.c guest-kernel-agent/system/reply.h \
 	guest-kernel-agent/system/request.c guest-kernel-agent/system/request.h \
-	guest-kernel-agent/system/user_select.c guest-kernel-agent/system/user_select.h
+	guest-kernel-agent/system/serial_port.c guest-kernel-agent/system/serial_port.h \
+	guest-kernel-agent/system/user_select.c guest-kernel-agent/system/user_select.h \
+	guest-kernel-agent/system/vm_channels.c guest-kernel-agent/system/vm_channels.h \
+	guest-kernel-agent/system/vm_conf.c guest-kernel-agent/system/vm_conf.h
 
 AGENT_LIBS = librpc.a libwire.a libio.a libloop.a libbase.a libproto.a $(EVENT_LIBS) \
 	$(NGHTTP2_LIBS) $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(HTTP_PARSER_LIBS) $(CRYPTO_LIBS) \

@@ -10,6 +10,7 @@ tests_unit_agent_agent_test_SOURCES = \
 	tests/unit/agent/files_test.c \
 	tests/unit/agent/identity_test.c \
 	tests/unit/agent/journal_test.c \
+	tests/unit/agent/machine_test.c \
 	tests/unit/agent/ndjson_test.c \
 	tests/unit/agent/process_test.c \
 	tests/unit/agent/reaper_test.c \
