@@ -2,8 +2,9 @@
 /*
  * sandglass-agent: the process of the sandbox that the daemon talks to. It is process 1 of a
  * namespace sandbox, or an ordinary one in tests; whoever starts it hands over two listening
- * sockets and has mounted everything. Two servers of their own serve the two channels, so that
- * nothing of the data channel can reach a control call.
+ * sockets and has mounted everything. In a virtual machine it is the init, which does that itself
+ * (system/init.h), and is reached through devices (system/vm_channels.h). Two servers of their own
+ * serve the two channels, so that nothing of the data channel can reach a control call.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +36,12 @@
 #include "guest-kernel-agent/process/service.h"
 #include "guest-kernel-agent/system/control.h"
 #include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/init.h"
+#include "guest-kernel-agent/system/machine.h"
 #include "guest-kernel-agent/system/metrics.h"
 #include "guest-kernel-agent/system/notices.h"
 #include "guest-kernel-agent/system/reaper.h"
+#include "guest-kernel-agent/system/vm_channels.h"
 #include "loop/loop.h"
 #include "rpc/http_server.h"
 
@@ -51,7 +55,8 @@
 #define DRAIN_MS 3000  /* for requests that run when we are told to stop */
 
 struct options {
-	int control_fd, data_fd;
+	int control_fd, data_fd; /* not of a machine */
+	enum vm_channel channel; /* of a machine */
 	const char *run_dir;
 	enum log_level level;
 };
@@ -80,6 +85,9 @@ struct agent {
 	struct control *control;
 	struct gateway gateway;
 	struct http_server *control_server, *data_server;
+	const struct machine *machine; /* NULL: it is not ours */
+	struct vm_channels *channels;  /* of a machine */
+	bool lost;		       /* their device */
 	struct loop_signal term;
 	struct loop_timer drain;
 };
@@ -145,7 +153,7 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
-static int prepare_process(const struct options *o)
+static int prepare_process(void)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	if (sigaction(SIGPIPE, &ignore, NULL) < 0)
@@ -156,21 +164,50 @@ static int prepare_process(const struct options *o)
 	    0)
 		(void)fd_write_file(AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE_UNPRIVILEGED,
 		    sizeof(OOM_SCORE_UNPRIVILEGED) - 1);
-	int r = fd_set_cloexec(o->control_fd, 1);
-	return r < 0 ? r : fd_set_cloexec(o->data_fd, 1);
+	return 0;
 }
 
-static int serve(struct agent *a, struct http_server **ret, int fd,
-    void (*on_request)(struct http_stream *st, void *arg), void *arg)
+/* ---- the servers ---- */
+
+static int make_servers(struct agent *a)
 {
-	struct http_server_conf c = { .on_request = on_request, .arg = arg };
-	*ret = http_server_new(a->loop, &c);
-	if (!*ret) {
-		(void)fd_close(fd);
-		return -ENOMEM;
+	const struct http_server_conf cc = { .on_request = control_on_request, .arg = a->control };
+	const struct http_server_conf dc = { .on_request = gateway_on_request, .arg = &a->gateway };
+	a->control_server = http_server_new(a->loop, &cc);
+	a->data_server = http_server_new(a->loop, &dc);
+	return a->control_server && a->data_server ? 0 : -ENOMEM;
+}
+
+static int listen_at(struct http_server *s, int fd)
+{
+	int r = fd_set_cloexec(fd, 1);
+	if (r == 0)
+		r = fd_set_nonblock(fd);
+	return r < 0 ? r : http_server_listen(s, fd, NULL);
+}
+
+static void on_lost(void *arg)
+{
+	struct agent *a = arg;
+	a->lost = true;
+	loop_stop(a->loop);
+}
+
+static int serve(struct agent *a, const struct options *o)
+{
+	struct err err = ERR_INIT;
+	int r = make_servers(a);
+	if (r < 0)
+		return r;
+	if (!a->machine) {
+		r = listen_at(a->control_server, o->control_fd);
+		return r < 0 ? r : listen_at(a->data_server, o->data_fd);
 	}
-	int r = fd_set_nonblock(fd);
-	return r < 0 ? r : http_server_listen(*ret, fd, NULL);
+	a->channels = vm_channels_open(
+	    a->loop, o->channel, a->control_server, a->data_server, on_lost, a, &err);
+	if (!a->channels)
+		log_error("%s", err_text(&err));
+	return err.code;
 }
 
 /* ---- the end ---- */
@@ -204,6 +241,7 @@ static void agent_fini(struct agent *a)
 {
 	loop_signal_fini(&a->term);
 	loop_timer_fini(&a->drain);
+	vm_channels_free(a->channels);
 	http_server_free(a->data_server);
 	http_server_free(a->control_server);
 	ports_free(a->ports);
@@ -277,6 +315,12 @@ static int make_dirs(struct dirs *d, const char *run_dir)
 		     : path_printf(d->python, sizeof(d->python), "%s/sandglass/python", run_dir);
 }
 
+static void drop_data(void *arg)
+{
+	const struct agent *a = arg;
+	http_server_reset(a->data_server);
+}
+
 static int make_parts(struct agent *a, const struct options *o)
 {
 	int r = make_dirs(&a->dirs, o->run_dir);
@@ -296,6 +340,9 @@ static int make_parts(struct agent *a, const struct options *o)
 		.processes = a->processes,
 		.metrics = a->metrics,
 		.notices = &a->notices,
+		.machine = a->machine,
+		.drop_data = drop_data,
+		.arg = a,
 		.mark_dir = a->dirs.marks,
 		.python_dir = a->dirs.python };
 	a->envd = envd_new(a->loop, a->identity, a->metrics);
@@ -312,23 +359,42 @@ static int make_parts(struct agent *a, const struct options *o)
 	return loop_signal_init(&a->term, a->loop, SIGTERM, on_term, a);
 }
 
-int main(int argc, char **argv)
+static int run(struct agent *a, const struct options *o)
 {
-	struct options o = { CONTROL_FD, DATA_FD, "/run", LOG_LEVEL_INFO };
-	struct agent a = { 0 };
-	parse_options(argc, argv, &o);
-	log_open("sandglass-agent", o.level);
-	int r = prepare_process(&o);
+	log_open("sandglass-agent", o->level);
+	int r = prepare_process();
 	if (r == 0)
-		r = make_parts(&a, &o);
+		r = make_parts(a, o);
 	if (r == 0)
-		r = serve(&a, &a.control_server, o.control_fd, control_on_request, a.control);
+		r = serve(a, o);
 	if (r == 0)
-		r = serve(&a, &a.data_server, o.data_fd, gateway_on_request, &a.gateway);
-	if (r == 0)
-		r = loop_run(a.loop);
+		r = loop_run(a->loop);
+	if (r == 0 && a->lost)
+		r = -ENODEV;
 	if (r < 0)
 		log_error("%s", err_name(r));
-	agent_fini(&a);
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	agent_fini(a);
+	return r;
+}
+
+/* Whatever comes of it ends in a reset, which is what the host waits for. */
+static _Noreturn void run_machine(struct options *o)
+{
+	static const struct machine machine = { "" };
+	struct agent a = { .machine = &machine };
+	struct vm_conf conf;
+	init_machine(&conf);
+	o->channel = conf.channel;
+	(void)run(&a, o);
+	init_reset();
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { CONTROL_FD, DATA_FD, VM_CHANNEL_SERIAL, "/run", LOG_LEVEL_INFO };
+	struct agent a = { 0 };
+	if (init_is_wanted(argv))
+		run_machine(&o);
+	parse_options(argc, argv, &o);
+	return run(&a, &o) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

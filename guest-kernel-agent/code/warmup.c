@@ -19,11 +19,16 @@ struct warm_kernel {
 	struct warmup *owner;
 	const char *language; /* as contexts_language() gave it */
 	enum kernel_state state;
+	struct context *context; /* while warming */
+	size_t cell;		 /* next one of those that it warms up with */
+	bool answered;		 /* was given its first one */
+	bool again;		 /* not for the first time */
 	struct err err;
 };
 
 struct warmup {
 	struct contexts *contexts;
+	bool preload;
 	void (*on_change)(void *arg);
 	void *arg;
 	struct warm_kernel kernels[KERNELS_MAX];
@@ -40,6 +45,33 @@ static const struct snippet first_cells[] = {
 	{ "python", "1 + 1" },
 	{ "bash", ":" },
 };
+
+/* Where copies of a snapshot share it, what most users wait for longest is there already. */
+static const struct snippet preload_cells[] = {
+	{ "python", "exec('import importlib.util\\n"
+		    "if importlib.util.find_spec(\"matplotlib\"):\\n"
+		    "    import matplotlib.pyplot\\n', {})" },
+};
+
+/* What users do first: an expression, output, an import, an exception, a plot. They leave nothing
+ * behind, and import nothing that a user would have to pay for. */
+static const struct snippet later_cells[] = {
+	{ "python", "1 + 1" },
+	{ "python", "print(\"a line\")" },
+	{ "python", "exec('import json, math, re\\njson.loads(json.dumps([math.pi]))', {})" },
+	{ "python", "1 / 0" },
+	{ "python", "exec('import sys\\n"
+		    "for name in (\"type\", \"value\", \"traceback\", \"exc\"):\\n"
+		    "    sys.__dict__.pop(\"last_\" + name, None)\\n"
+		    "if \"matplotlib.pyplot\" in sys.modules:\\n"
+		    "    import matplotlib.pyplot as plt, io\\n"
+		    "    f = plt.figure()\\n"
+		    "    f.gca().plot([1, 2])\\n"
+		    "    f.savefig(io.BytesIO(), format=\"png\")\\n"
+		    "    plt.close(f)\\n', {})" },
+	{ "bash", "echo a line" },
+};
+#define CELLS(list) (sizeof(list) / sizeof(*(list)))
 
 /* Only generators that are there already: one that is imported later seeds itself. */
 static const struct snippet seeds[] = {
@@ -59,12 +91,14 @@ static const char *snippet_for(const struct snippet *all, size_t n, const char *
 	return NULL;
 }
 
-struct warmup *warmup_new(struct contexts *cs, void (*on_change)(void *arg), void *arg)
+struct warmup *warmup_new(
+    struct contexts *cs, bool preload, void (*on_change)(void *arg), void *arg)
 {
 	struct warmup *w = mem_zalloc(sizeof(*w));
 	if (!w)
 		return NULL;
 	w->contexts = cs;
+	w->preload = preload;
 	w->on_change = on_change;
 	w->arg = arg;
 	return w;
@@ -85,11 +119,48 @@ static void set_state(struct warm_kernel *k, enum kernel_state state, const stru
 	k->owner->on_change(k->owner->arg);
 }
 
+static void next_cell(struct warm_kernel *k);
+
 static void on_warm(const struct err *err, struct context *c, void *arg)
 {
+	struct warm_kernel *k = arg;
 	/* A cell that raised was answered too. */
-	bool answered = !err || err->code == 0 || err->code == -EIO;
-	set_state(arg, answered ? KERNEL_WARM : KERNEL_FAILED, answered ? NULL : err);
+	if (err && err->code && err->code != -EIO)
+		set_state(k, KERNEL_FAILED, err);
+	else
+		next_cell(k);
+}
+
+/* The next one of its language in a list, or NULL. */
+static const char *cell_of(struct warm_kernel *k, const struct snippet *list, size_t n)
+{
+	while (k->cell < n) {
+		const struct snippet *s = &list[k->cell++];
+		if (str_eq(s->language, k->language))
+			return s->code;
+	}
+	return NULL;
+}
+
+static const char *choose_cell(struct warm_kernel *k)
+{
+	if (k->again)
+		return cell_of(k, later_cells, CELLS(later_cells));
+	if (!k->answered) {
+		const char *code = snippet_for(first_cells, CELLS(first_cells), k->language);
+		k->answered = true;
+		return code ? code : "1 + 1";
+	}
+	return k->owner->preload ? cell_of(k, preload_cells, CELLS(preload_cells)) : NULL;
+}
+
+static void next_cell(struct warm_kernel *k)
+{
+	const char *code = choose_cell(k);
+	if (!code)
+		set_state(k, KERNEL_WARM, NULL);
+	else if (context_run_silent(k->context, code, strlen(code), on_warm, k) < 0)
+		set_state(k, KERNEL_FAILED, &no_memory);
 }
 
 static void on_context(const struct err *err, struct context *c, void *arg)
@@ -99,13 +170,10 @@ static void on_context(const struct err *err, struct context *c, void *arg)
 		set_state(k, KERNEL_FAILED, err);
 		return;
 	}
-	const char *code =
-	    snippet_for(first_cells, sizeof(first_cells) / sizeof(*first_cells), k->language);
-	if (!code)
-		code = "1 + 1";
+	k->context = c;
+	k->cell = 0;
 	k->state = KERNEL_WARMING;
-	if (context_run_silent(c, code, strlen(code), on_warm, k) < 0)
-		set_state(k, KERNEL_FAILED, &no_memory);
+	next_cell(k);
 }
 
 int warmup_start(struct warmup *w, const char *language, struct err *reterr)
@@ -126,6 +194,19 @@ int warmup_start(struct warmup *w, const char *language, struct err *reterr)
 		return 0;
 	w->n--;
 	return err_set(reterr, -ENOMEM, "out of memory");
+}
+
+void warmup_again(struct warmup *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct warm_kernel *k = &w->kernels[i];
+		if (k->state != KERNEL_WARM)
+			continue;
+		k->again = true;
+		k->state = KERNEL_STARTING;
+		if (context_default(w->contexts, k->language, on_context, k) < 0)
+			set_state(k, KERNEL_FAILED, &no_memory);
+	}
 }
 
 bool warmup_is_ready(const struct warmup *w)
@@ -174,8 +255,7 @@ void warmup_reseed(struct contexts *cs)
 {
 	struct context *c;
 	for (size_t i = 0; (c = contexts_at(cs, i)); i++) {
-		const char *code =
-		    snippet_for(seeds, sizeof(seeds) / sizeof(*seeds), context_language(c));
+		const char *code = snippet_for(seeds, CELLS(seeds), context_language(c));
 		if (code)
 			reseed_one(c, code);
 	}

@@ -12,13 +12,19 @@ struct contexts;
 struct err;
 struct warmup;
 
-/* on_change: a kernel answered or failed. */
-struct warmup *warmup_new(struct contexts *cs, void (*on_change)(void *arg), void *arg);
+/* preload: let kernels load also what is large and often used, for snapshots to share. on_change: a
+ * kernel answered or failed. */
+struct warmup *warmup_new(
+    struct contexts *cs, bool preload, void (*on_change)(void *arg), void *arg);
 /* The contexts are gone already. */
 struct warmup *warmup_free(struct warmup *w);
 /* Start the default context of a language; again for the same one changes nothing. 0, -EINVAL (no
  * such kernel, too many), or -ENOMEM. */
 int warmup_start(struct warmup *w, const char *language, struct err *reterr);
+/* A copy of a snapshot runs: what the machine had learned of the code that it runs is gone, so let
+ * every kernel of warmup_start() that has answered run a few cells, as users do. Those are then
+ * waited for like the first one. */
+void warmup_again(struct warmup *w);
 /* Every kernel that was asked for has answered. */
 bool warmup_is_ready(const struct warmup *w);
 /* What is being waited for, or what failed: a sentence in a static buffer of w. */

@@ -17,6 +17,7 @@
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/python/install.h"
 #include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/machine.h"
 #include "guest-kernel-agent/system/marks.h"
 #include "guest-kernel-agent/system/metrics.h"
 #include "guest-kernel-agent/system/ready.h"
@@ -29,6 +30,8 @@
 #define KERNELS_MAX 16
 #define ENTROPY_MAX 4096
 #define HISTORY_SECONDS_MAX 31536000
+#define PIDS_MAX 4194304
+#define HOST_NAME_BYTES_MAX 256
 
 struct control {
 	struct control_conf conf;
@@ -43,7 +46,9 @@ struct control *control_new(const struct control_conf *conf)
 		return NULL;
 	c->conf = *conf;
 	c->ready = ready_new(conf->loop, conf->identity);
-	c->warmup = c->ready ? warmup_new(conf->contexts, ready_on_change, c->ready) : NULL;
+	c->warmup =
+	    c->ready ? warmup_new(conf->contexts, conf->machine != NULL, ready_on_change, c->ready)
+		     : NULL;
 	if (!c->warmup)
 		return control_free(c);
 	ready_set_warmup(c->ready, c->warmup);
@@ -126,13 +131,26 @@ static int set_history(struct control *c, const json_t *o, struct err *reterr)
 	return 0;
 }
 
+static int limit_processes(struct control *c, const json_t *o, struct err *reterr)
+{
+	int64_t pids = 0;
+	if (json_get_int(o, "pids", 0, PIDS_MAX, &pids, reterr) < 0)
+		return -EINVAL;
+	return c->conf.machine && pids
+		   ? machine_limit_processes(c->conf.machine, (uint64_t)pids, reterr)
+		   : 0;
+}
+
 static int boot(struct control *c, const json_t *o, struct err *reterr)
 {
 	json_t *kernels = NULL, *history = NULL;
 	if (json_get_object(o, "history", &history, reterr) < 0 ||
 	    (history && set_history(c, history, reterr) < 0))
 		return -EINVAL;
-	int r = json_get_array(o, "kernels", KERNELS_MAX, &kernels, reterr);
+	int r = limit_processes(c, o, reterr);
+	if (r < 0)
+		return r;
+	r = json_get_array(o, "kernels", KERNELS_MAX, &kernels, reterr);
 	if (r >= 0)
 		r = identity_boot(c->conf.identity, o, reterr);
 	if (r == 0)
@@ -145,7 +163,7 @@ static int boot(struct control *c, const json_t *o, struct err *reterr)
 	return r;
 }
 
-/* ---- POST /init ---- */
+/* ---- time and chance: /wake, /init ---- */
 
 static int parse_entropy(const json_t *o, struct buf *dst, struct err *reterr)
 {
@@ -157,27 +175,124 @@ static int parse_entropy(const json_t *o, struct buf *dst, struct err *reterr)
 	return 0;
 }
 
+static int mix_entropy(struct control *c, const struct buf *entropy, struct err *reterr)
+{
+	if (buf_len(entropy) == 0)
+		return 0;
+	return c->conf.machine ? machine_add_entropy(
+				     c->conf.machine, buf_data(entropy), buf_len(entropy), reterr)
+			       : marks_add_entropy(buf_data(entropy), buf_len(entropy), reterr);
+}
+
+struct chance {
+	int64_t now_ns; /* 0 = not told */
+	struct buf entropy;
+};
+
+static int parse_chance(const json_t *o, struct chance *ret, struct err *reterr)
+{
+	return json_get_int(o, "timestamp", 0, INT64_MAX, &ret->now_ns, reterr) < 0
+		   ? -EINVAL
+		   : parse_entropy(o, &ret->entropy, reterr);
+}
+
+static int apply_chance(struct control *c, const struct chance *ch, struct err *reterr)
+{
+	int r = c->conf.machine && ch->now_ns
+		    ? machine_set_clock(c->conf.machine, ch->now_ns, reterr)
+		    : 0;
+	return r < 0 ? r : mix_entropy(c, &ch->entropy, reterr);
+}
+
+/* ---- POST /quiesce ---- */
+
+static int check_rest(struct control *c, struct err *reterr)
+{
+	struct context *k;
+	bool failed;
+	if (!warmup_is_ready(c->warmup))
+		return err_set(reterr, -EBUSY, "%s", warmup_reason(c->warmup, &failed));
+	if (processes_next(c->conf.processes, NULL))
+		return err_set(reterr, -EBUSY, "a process runs");
+	for (size_t i = 0; (k = contexts_at(c->conf.contexts, i)); i++)
+		if (context_is_busy(k))
+			return err_set(
+			    reterr, -EBUSY, "a %s kernel runs a cell", context_language(k));
+	return 0;
+}
+
+static void drop_data_connections(struct control *c)
+{
+	if (c->conf.drop_data)
+		c->conf.drop_data(c->conf.arg);
+}
+
+/* What the kernel has cached stays: every copy of the snapshot shares it. */
+static int quiesce(struct control *c, const json_t *o, struct err *reterr)
+{
+	int r = check_rest(c, reterr);
+	if (r < 0)
+		return r;
+	drop_data_connections(c);
+	if (c->conf.machine)
+		machine_sync(c->conf.machine);
+	return 0;
+}
+
+/* ---- POST /wake ---- */
+
+static int become_another_machine(struct control *c, const char *name, struct err *reterr)
+{
+	const struct machine *m = c->conf.machine;
+	int r = m ? machine_renew_ids(m, reterr) : 0;
+	return r == 0 && m && name ? machine_set_name(m, name, reterr) : r;
+}
+
+static int wake(struct control *c, const json_t *o, struct err *reterr)
+{
+	struct chance ch = { 0 };
+	const char *name = NULL;
+	int r = parse_chance(o, &ch, reterr);
+	if (r == 0)
+		r = json_get_str(o, "hostname", HOST_NAME_BYTES_MAX, &name, reterr);
+	if (r >= 0)
+		r = apply_chance(c, &ch, reterr);
+	buf_fini(&ch.entropy);
+	if (r == 0)
+		r = become_another_machine(c, name, reterr);
+	if (r < 0)
+		return r;
+	drop_data_connections(c);
+	warmup_reseed(c->conf.contexts);
+	/* A sandbox in use is not to be played with: its kernels are as its user left them. */
+	if (!identity_is_initialised(c->conf.identity))
+		warmup_again(c->warmup);
+	return 0;
+}
+
+/* ---- POST /init ---- */
+
 static int init(struct control *c, const json_t *o, struct err *reterr)
 {
-	CLEAN_BUF struct buf entropy = BUF_INIT;
-	int64_t now_ns = 0;
-	if (json_get_int(o, "timestamp", 0, INT64_MAX, &now_ns, reterr) < 0 ||
-	    parse_entropy(o, &entropy, reterr) < 0)
-		return -EINVAL;
-	int r = identity_init(c->conf.identity, o, reterr);
-	if (r != 0) /* for the second time: what failed at the first one may work now */
-		return r < 0 ? r : configure_contexts(c, reterr);
-	if (now_ns > 0)
-		marks_set_clock(now_ns);
-	/* From here on it is this sandbox: what fails below is told, but does not undo that. */
+	struct chance ch = { 0 };
 	struct err why = ERR_INIT;
-	if (buf_len(&entropy) > 0)
-		(void)marks_add_entropy(buf_data(&entropy), buf_len(&entropy), &why);
-	(void)marks_write(c->conf.mark_dir, c->conf.identity, &why);
-	if (why.code)
-		log_warn("%s", err_text(&why));
-	r = configure_contexts(c, reterr);
-	warmup_reseed(c->conf.contexts);
+	int r = parse_chance(o, &ch, reterr);
+	if (r == 0)
+		r = identity_init(c->conf.identity, o, reterr);
+	if (r == 0) {
+		/* From here on it is this sandbox: what fails is told, but does not undo that. */
+		(void)apply_chance(c, &ch, &why);
+		(void)marks_write(c->conf.mark_dir, c->conf.identity, &why);
+		if (why.code)
+			log_warn("%s", err_text(&why));
+	}
+	buf_fini(&ch.entropy);
+	if (r < 0)
+		return r;
+	bool first = r == 0;
+	r = configure_contexts(c, reterr); /* again: what failed at the first one may work now */
+	if (first)
+		warmup_reseed(c->conf.contexts);
 	return r;
 }
 
@@ -205,6 +320,8 @@ static const struct {
 	{ "/boot", boot },
 	{ "/init", init },
 	{ "/notice", notice },
+	{ "/quiesce", quiesce },
+	{ "/wake", wake },
 };
 
 static post_fn *find_post(const struct http_stream *st)

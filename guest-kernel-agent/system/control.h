@@ -4,12 +4,15 @@
  * The control channel: calls of the daemon, on a server of their own, which no request of the data
  * channel can reach.
  *
- *   POST /boot     the template: {templateId, user, workdir, env{}, kernels[]}; kernels start. 204
- *   GET  /ready    200 once they answered, else 503 with the reason, after waiting up to ?wait=MS
- *   POST /init     the sandbox: {sandboxId, templateId, accessToken, envVars{}, timestamp, entropy,
- * user, workdir}. 204 once, and for the same again; 409 for another GET  /state    {initialised,
- * sandboxId} POST /notice   {kind, count}: something that only the host can see GET  /metrics  as
- * envd's
+ *   POST /boot     the template: {templateId, user, workdir, env{}, kernels[], pids}; kernels
+ * start, and at most that many processes run. 204 GET  /ready    200 once they answered, else 503
+ * with the reason, after waiting up to ?wait=MS POST /quiesce  {}: ready for a snapshot. 204 when
+ * nothing runs and all is on the disk, and data connections were closed; else 409 with what runs
+ *   POST /wake     {timestamp, entropy, hostname}: a copy of a snapshot runs. 204 when the machine
+ * is one of its own; then /ready waits for the kernels' warm-up. Again does it again POST /init the
+ * sandbox: {sandboxId, templateId, accessToken, envVars{}, timestamp, entropy, user, workdir}. 204
+ * once, and for the same again; 409 for another GET  /state    {initialised, sandboxId} POST
+ * /notice   {kind, count}: something that only the host can see GET  /metrics  as envd's
  */
 #include "guest-kernel-agent/system/notices.h"
 
@@ -19,6 +22,7 @@ struct executions;
 struct http_stream;
 struct identity;
 struct loop;
+struct machine;
 struct processes;
 struct metrics;
 
@@ -30,6 +34,9 @@ struct control_conf {
 	struct processes *processes;
 	struct metrics *metrics;
 	struct notices *notices;
+	const struct machine *machine; /* NULL: clock and identities are somebody else's */
+	void (*drop_data)(void *arg);  /* break all connections of the data channel; may be NULL */
+	void *arg;
 	const char *mark_dir;	/* where the marker files go */
 	const char *python_dir; /* where our Python files go */
 };

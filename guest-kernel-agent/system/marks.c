@@ -3,20 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/fdutil.h"
-#include "base/log.h"
 #include "base/path.h"
 #include "guest-kernel-agent/system/identity.h"
-
-#define NS 1000000000
-#define CLOCK_SKEW_NS (NS / 10) /* smaller differences are left to whoever keeps the clock */
 
 static int write_mark(int dir, const char *name, const char *text)
 {
@@ -45,16 +38,4 @@ int marks_add_entropy(const void *p, size_t n, struct err *reterr)
 	CLEAN_FD int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 	int r = fd < 0 ? -errno : fd_write_all(fd, p, n);
 	return r < 0 ? err_set(reterr, r, "/dev/urandom: %s", err_name(r)) : 0;
-}
-
-void marks_set_clock(int64_t real_ns)
-{
-	int64_t skew = real_ns - clock_real_ns();
-	struct timespec ts = { .tv_sec = real_ns / NS, .tv_nsec = real_ns % NS };
-	bool is_init = getpid() == 1;
-	if (!is_init || (skew < CLOCK_SKEW_NS && skew > -CLOCK_SKEW_NS))
-		return;
-	/* Refused in a container, whose clock is the host's. */
-	if (clock_settime(CLOCK_REALTIME, &ts) < 0 && errno != EPERM)
-		log_warn("clock: %s", err_name(-errno));
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a new identity leaves in the system: marker files that programs look for, entropy, the time.
- */
+/* What a new identity leaves in the system: marker files that programs look for, and entropy. */
 #include <stddef.h>
-#include <stdint.h>
 
 struct err;
 struct identity;
@@ -12,5 +10,3 @@ struct identity;
 int marks_write(const char *dir, const struct identity *id, struct err *reterr);
 /* Mix bytes into the kernel's generator. 0 or -errno. */
 int marks_add_entropy(const void *p, size_t n, struct err *reterr);
-/* Bring a clock that stood still (a restored machine) to now. Only where the clock is ours. */
-void marks_set_clock(int64_t real_ns);

@@ -212,6 +212,12 @@ void http_server_drain(struct http_server *s, void (*on_empty)(void *arg), void 
 		loop_defer_set(&s->empty);
 }
 
+void http_server_reset(struct http_server *s)
+{
+	LIST_EACH(k, &s->conns)
+	http_conn_abort(&container_of(k, struct server_conn, link)->conn, -ECONNRESET);
+}
+
 size_t http_server_connections(const struct http_server *s)
 {
 	return s->n_conns + s->n_refused;

@@ -35,6 +35,8 @@ int http_server_listen(struct http_server *s, int fd_consume, struct tls_ctx *tl
 int http_server_adopt(struct http_server *s, int fd_consume);
 /* Stop accepting, drain sessions; on_empty once no connection is left. */
 void http_server_drain(struct http_server *s, void (*on_empty)(void *arg), void *arg);
+/* Break every connection; it goes on listening. Not from a stream's callback of its own. */
+void http_server_reset(struct http_server *s);
 size_t http_server_connections(const struct http_server *s);
 /* Printable address of a request's peer, "" when unknown; valid as long as the stream. */
 const char *http_server_peer(const struct http_stream *st);

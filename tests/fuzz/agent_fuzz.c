@@ -41,11 +41,6 @@ int marks_add_entropy(const void *p, size_t n, struct err *reterr)
 	return 0;
 }
 
-void marks_set_clock(int64_t real_ns)
-{
-	assert(real_ns > 0);
-}
-
 /* ---- the agent ---- */
 
 struct agent {

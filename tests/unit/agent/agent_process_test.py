@@ -162,6 +162,9 @@ class ControlTest(AgentCase):
                 ("/boot", {"history": {"seconds": -1}}, "seconds"), ("/boot", {"history": 1}, "history"), ("/boot", {"env": {"A": 1}}, "env"),
                 ("/init", {}, "sandboxId"), ("/init", {**INIT, "entropy": "?"}, "entropy"),
                 ("/init", {**INIT, "timestamp": "x"}, "timestamp"),
+                ("/boot", {"pids": -1}, "pids"),
+                ("/wake", {"entropy": "?"}, "entropy"), ("/wake", {"timestamp": -1}, "timestamp"),
+                ("/wake", {"hostname": 1}, "hostname"), ("/quiesce", "[]", "object"),
                 ("/notice", {"kind": "weather"}, "kind"), ("/boot", "{" + " " * 1100000, "larger")):
             with self.subTest(path=path, word=word):
                 self.assertIn(word, self.control("POST", path, body, 400)["message"])
@@ -185,8 +188,43 @@ class ControlTest(AgentCase):
     def test_control_calls_are_not_on_the_data_channel(self):
         self.control("POST", "/init", INIT, 204)
         for port in (49983, 49999):
-            for path in ("/init", "/boot", "/notice", "/state", "/ready"):
+            for path in ("/init", "/boot", "/notice", "/state", "/ready", "/quiesce", "/wake"):
                 self.assertEqual(self.data("POST", path, {}, port=port)[0].status, 404)
+
+
+class SnapshotTest(AgentCase):
+    init = False
+    WAKE = {"timestamp": 1795237020000000000, "entropy": INIT["entropy"], "hostname": "box"}
+
+    def open_data(self):
+        c = UnixConnection(f"{self.agent.dir}/data")
+        c.request("GET", "/health", None, {"sandglass-port": "49999"})
+        self.assertEqual(c.getresponse().read(), b'"OK"')
+        return c
+
+    def test_quiesce_waits_for_nobody(self):
+        self.control("POST", "/boot", {"kernels": ["python", "java"]}, 204)
+        self.assertIn("java", self.control("POST", "/quiesce", {}, 409)["message"])
+
+    def test_quiesce_and_wake_drop_data_connections(self):
+        for path, body in (("/quiesce", {}), ("/wake", self.WAKE), ("/wake", {})):
+            c = self.open_data()
+            self.control("POST", path, body, 204)
+            self.assertEqual(c.sock.recv(1), b"")
+            c.close()
+            self.assertEqual(self.control("GET", "/ready?wait=20000", None, 200), {"ready": True})
+
+    def test_not_while_something_runs(self):
+        self.control("POST", "/init", INIT, 204)
+        c, r = self.open_execute("hang")
+        self.assertIn(b"number_of_executions", r.readline())
+        self.assertIn("python kernel", self.control("POST", "/quiesce", {}, 409)["message"])
+        self.control("POST", "/wake", self.WAKE, 204)  # its stream is dropped, which ends it
+        c.close()
+        deadline = time.monotonic() + 20
+        while self.agent.call("control", "POST", "/quiesce", {})[0].status != 204:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
 
 
 class GatewayTest(AgentCase):

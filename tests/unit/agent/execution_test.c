@@ -467,7 +467,7 @@ START_TEST(test_warmup)
 	bool failed;
 	int changes = 0;
 	setup(&f, 0, 0);
-	struct warmup *w = warmup_new(f.contexts, count_change, &changes);
+	struct warmup *w = warmup_new(f.contexts, false, count_change, &changes);
 	ck_assert(warmup_is_ready(w));
 	ck_assert_int_eq(warmup_start(w, "cobol", &err), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "cobol"));
@@ -494,6 +494,48 @@ START_TEST(test_warmup)
 }
 END_TEST
 
+/* A copy of a snapshot: every kernel that has answered runs what users do first. */
+START_TEST(test_warmup_again)
+{
+	struct fixture f;
+	int changes = 0;
+	setup(&f, 0, 0);
+	struct warmup *w = warmup_new(f.contexts, true, count_change, &changes);
+	ck_assert_int_eq(warmup_start(w, "python", NULL), 0);
+	ck_assert_int_eq(warmup_start(w, "bash", NULL), 0);
+	ck_assert_int_eq(warmup_start(w, "javascript", NULL), 0);
+	warmup_again(w); /* none has answered */
+	turn(&f, 20);
+	ck_assert(warmup_is_ready(w));
+	ck_assert_int_eq(changes, 3);
+	const char *silent = fake_contexts_silent(f.contexts);
+	ck_assert_ptr_nonnull(strstr(silent, "import matplotlib")); /* ahead, for all copies */
+	ck_assert_ptr_null(strstr(silent, "print("));
+	size_t before = strlen(silent);
+	warmup_again(w);
+	ck_assert(!warmup_is_ready(w));
+	warmup_again(w); /* it is under way */
+	turn(&f, 40);
+	ck_assert(warmup_is_ready(w));
+	ck_assert_int_eq(changes, 6);
+	silent = fake_contexts_silent(f.contexts) + before;
+	for (int i = 0; i < 2; i++) {
+		static const char *const cells[] = { "[python] 1 + 1\n", "[python] print(",
+			"[python] 1 / 0\n", "plt.close(f)", "[bash] echo a line\n" };
+		for (size_t k = 0; k < 5; k++)
+			ck_assert_ptr_nonnull(strstr(silent, cells[k]));
+		ck_assert_ptr_null(strstr(silent, "[javascript]"));
+		warmup_again(w);
+		before += strlen(silent);
+		turn(&f, 40);
+		ck_assert(warmup_is_ready(w));
+		silent = fake_contexts_silent(f.contexts) + before;
+	}
+	warmup_free(w);
+	teardown(&f);
+}
+END_TEST
+
 void add_execution_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "execution", 30);
@@ -512,4 +554,5 @@ void add_execution_tests(Suite *s)
 	tcase_add_test(tc, test_disk_full);
 	tcase_add_test(tc, test_live_are_bounded);
 	tcase_add_test(tc, test_warmup);
+	tcase_add_test(tc, test_warmup_again);
 }

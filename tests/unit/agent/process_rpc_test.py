@@ -116,6 +116,13 @@ class ProcessCase(AgentCase):
         return [p["pid"] for p in self.unary("List", {}).get("processes", [])]
 
 
+class SnapshotTest(ProcessCase):
+    def test_no_snapshot_while_a_process_runs(self):
+        p = self.start("sleep", "100")
+        p.next()
+        self.assertEqual(self.control("POST", "/quiesce", {}, 409)["message"], "a process runs")
+
+
 class StartTest(ProcessCase):
     def test_order_and_output(self):
         events = self.run_shell("echo out; echo err >&2; sleep 0.05; echo more; exit 3")
