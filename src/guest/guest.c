@@ -278,10 +278,11 @@ void guest_boot(
 {
 	begin(g, "POST", "/boot", done, arg);
 	g->call.judge = judge_start;
-	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:{s:I, s:I, s:I}}", "templateId",
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:i, s:{s:I, s:I, s:I}}", "templateId",
 	    b->template_id, "user", b->user, "workdir", b->workdir, "env", env_object(b->env),
-	    "kernels", text_array(b->kernels), "history", "seconds", (json_int_t)b->history_s,
-	    "count", (json_int_t)b->history_count, "bytes", (json_int_t)b->history_bytes);
+	    "kernels", text_array(b->kernels), "pids", (int)b->pids, "history", "seconds",
+	    (json_int_t)b->history_s, "count", (json_int_t)b->history_count, "bytes",
+	    (json_int_t)b->history_bytes);
 	start(&g->call, write_body(&g->call, o), timeout_ms);
 }
 

@@ -41,6 +41,7 @@ struct guest_boot {
 	/* How long ended executions are kept: seconds, number, bytes of output. */
 	unsigned history_s, history_count;
 	uint64_t history_bytes;
+	unsigned pids; /* processes and threads of a virtual machine; 0 = the host limits them */
 };
 /* POST /boot, then ask until the agent says that its first kernel has answered a cell (or that it
  * has none): -ETIMEDOUT otherwise. The agent may need a moment until it listens; that is waited

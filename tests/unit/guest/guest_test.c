@@ -174,7 +174,8 @@ static void boot(uint64_t timeout_ms)
 		.kernels = kernels,
 		.history_s = 60,
 		.history_count = 7,
-		.history_bytes = 5000000000 };
+		.history_bytes = 5000000000,
+		.pids = 64 };
 	guest_boot(guest, &b, timeout_ms, on_done, &agent);
 }
 
@@ -201,7 +202,7 @@ START_TEST(boot_waits_for_ready)
 	ck_assert_ptr_nonnull(strstr(buf_cstr(&agent.log),
 	    "POST /boot {\"templateId\":\"tid\",\"user\":\"user\",\"workdir\":\"/w\","
 	    "\"env\":{\"A\":\"b=c\",\"EMPTY\":\"\"},\"kernels\":[\"python\"],"
-	    "\"history\":{\"seconds\":60,\"count\":7,\"bytes\":5000000000}}\n"
+	    "\"pids\":64,\"history\":{\"seconds\":60,\"count\":7,\"bytes\":5000000000}}\n"
 	    "GET /ready?wait="));
 }
 END_TEST
@@ -368,6 +369,71 @@ START_TEST(init_tells_everything)
 }
 END_TEST
 
+/* ---- snapshots ---- */
+
+static void log_without_bodies(char *dst, size_t cap)
+{
+	size_t n = 0;
+	for (const char *p = buf_cstr(&agent.log); p && *p; p = strchr(p, '\n') + 1)
+		n += (size_t)snprintf(dst + n, cap - n, "%.*s\n", (int)strcspn(p + 6, " ?") + 6, p);
+}
+
+START_TEST(wake_waits_for_ready)
+{
+	char log[200];
+	const char *s = NULL;
+	BEHAVE({ .status = 0 }, { .status = 204 },
+	    { 503, "{\"ready\":false,\"reason\":\"starting\"}", 1100 }, { .status = 200 });
+	guest_wake(guest, 2000, on_done, &agent);
+	expect_success();
+	log_without_bodies(log, sizeof(log));
+	ck_assert_str_eq(log, "POST /wake\nPOST /wake\nGET /ready\nGET /ready\n");
+	CLEAN_JSON json_t *o = logged_body("POST /wake ");
+	ck_assert_int_eq(json_get_str(o, "entropy", 99, &s, NULL), 0);
+	ck_assert_uint_ge(strlen(s), 44);
+}
+END_TEST
+
+START_TEST(wake_is_refused)
+{
+	BEHAVE({ .status = 500, .body = "{\"message\":\"clock: no\"}" });
+	guest_wake(guest, 2000, on_done, &agent);
+	expect_error(-EPROTO, "answered 500 to POST /wake: clock: no");
+}
+END_TEST
+
+START_TEST(quiesce)
+{
+	BEHAVE({ .status = 204 }, { .status = 409, .body = "{\"message\":\"a process runs\"}" });
+	guest_quiesce(guest, 2000, on_done, &agent);
+	expect_success();
+	agent.answered = 0;
+	guest_quiesce(guest, 2000, on_done, &agent);
+	expect_error(-EPROTO, "answered 409 to POST /quiesce: a process runs");
+}
+END_TEST
+
+/* The time is that of the try which got through. */
+START_TEST(every_try_tells_its_time)
+{
+	int64_t ns[3] = { 0 };
+	BEHAVE({ .status = 0 }, { .status = 0 }, { .status = 204 }, { .status = 200 });
+	if (_i)
+		guest_wake(guest, 2000, on_done, &agent);
+	else
+		init("secret");
+	expect_success();
+	const char *p = buf_cstr(&agent.log);
+	for (int i = 0; i < 3; i++) {
+		p = strstr(p, "\"timestamp\":") + 12;
+		ns[i] = strtoll(p, NULL, 10);
+	}
+	ck_assert_int_gt(ns[0], 1700000000000000000);
+	ck_assert_int_gt(ns[1], ns[0]);
+	ck_assert_int_gt(ns[2], ns[1]);
+}
+END_TEST
+
 START_TEST(init_without_token)
 {
 	BEHAVE({ .status = 204 });
@@ -520,6 +586,10 @@ static Suite *guest_suite(void)
 	tcase_add_test(tc, no_agent_at_all);
 	tcase_add_loop_test(tc, check, 0, sizeof(states) / sizeof(states[0]));
 	tcase_add_test(tc, init_tells_everything);
+	tcase_add_test(tc, wake_waits_for_ready);
+	tcase_add_test(tc, wake_is_refused);
+	tcase_add_test(tc, quiesce);
+	tcase_add_loop_test(tc, every_try_tells_its_time, 0, 2);
 	tcase_add_test(tc, init_without_token);
 	tcase_add_test(tc, init_is_asked_again);
 	tcase_add_test(tc, init_is_refused);
