@@ -307,9 +307,7 @@ void guest_wake(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
 	if (r < 0)
 		(void)err_set(&g->call.err, r, "POST /wake: out of memory");
 	else
-		r = write_body(
-		    &g->call, json_pack("{s:I, s:s}", "timestamp", (json_int_t)clock_real_ns(),
-				  "entropy", buf_cstr(&entropy)));
+		r = prepare_timed(g, json_pack("{s:s}", "entropy", buf_cstr(&entropy)));
 	start(&g->call, r, timeout_ms);
 }
 
