@@ -16,6 +16,10 @@ size_t proto_size(uint32_t kind)
 	case PROTO_ADOPT:
 	case PROTO_USAGE:
 	case PROTO_INTERNET:
+	case PROTO_BUILD:
+	case PROTO_BUILD_CANCEL:
+	case PROTO_IMAGES:
+	case PROTO_IMAGE_REMOVE:
 		return sizeof(struct proto_request);
 	case PROTO_REPLY:
 		return sizeof(struct proto_reply);
@@ -23,6 +27,10 @@ size_t proto_size(uint32_t kind)
 		return sizeof(struct proto_item);
 	case PROTO_EVENT:
 		return sizeof(struct proto_event);
+	case PROTO_LOG:
+		return sizeof(struct proto_log);
+	case PROTO_IMAGE:
+		return sizeof(struct proto_image);
 	default:
 		return 0;
 	}
@@ -32,6 +40,12 @@ bool proto_base_valid(const char *s)
 {
 	return !str_empty(s) && !strchr("._:-", s[0]) &&
 	       str_only(s, "abcdefghijklmnopqrstuvwxyz0123456789._:-");
+}
+
+bool proto_name_valid(const char *s)
+{
+	return !str_empty(s) && !strchr("_-", s[0]) && strlen(s) <= PROTO_NAME_MAX &&
+	       str_only(s, "abcdefghijklmnopqrstuvwxyz0123456789_-");
 }
 
 static bool text_ends(const char *s, size_t cap)
@@ -47,6 +61,24 @@ static bool id_ok(const char *id)
 static bool base_ok(const char *base)
 {
 	return text_ends(base, PROTO_BASE_MAX + 1) && proto_base_valid(base);
+}
+
+static bool name_ok(const char *name)
+{
+	return text_ends(name, PROTO_NAME_MAX + 1) && proto_name_valid(name);
+}
+
+static bool log_ok(const struct proto_log *m)
+{
+	return m->level <= PROTO_LOG_ERROR && text_ends(m->step, sizeof(m->step)) &&
+	       text_ends(m->text, sizeof(m->text));
+}
+
+static bool image_ok(const struct proto_image *m)
+{
+	return name_ok(m->name) && m->state <= PROTO_IMAGE_FAILED &&
+	       text_ends(m->hash, sizeof(m->hash)) && text_ends(m->format, sizeof(m->format)) &&
+	       text_ends(m->kernel, sizeof(m->kernel)) && text_ends(m->text, sizeof(m->text));
 }
 
 static int check_range(const char *what, uint64_t v, uint64_t min, uint64_t max, struct err *reterr)
@@ -83,7 +115,14 @@ int proto_check_request(const union proto_any *m, size_t n, struct err *reterr)
 		return err_set(reterr, -EPROTO, "not a request of this version");
 	switch (m->head.kind) {
 	case PROTO_LIST:
+	case PROTO_IMAGES:
 		return 0;
+	case PROTO_BUILD:
+	case PROTO_BUILD_CANCEL:
+	case PROTO_IMAGE_REMOVE:
+		if (!name_ok(m->request.build.name))
+			return err_set(reterr, -EINVAL, "template: not a valid name");
+		return check_range("force", m->request.build.force, 0, 1, reterr);
 	case PROTO_PREPARE:
 		return base_ok(m->request.base)
 			   ? 0
@@ -115,6 +154,10 @@ int proto_check_answer(const union proto_any *m, size_t n)
 		return id_ok(m->event.id) && text_ends(m->event.text, sizeof(m->event.text))
 			   ? 0
 			   : -EPROTO;
+	case PROTO_LOG:
+		return log_ok(&m->log) ? 0 : -EPROTO;
+	case PROTO_IMAGE:
+		return image_ok(&m->image) ? 0 : -EPROTO;
 	default:
 		return -EPROTO;
 	}

@@ -3,7 +3,8 @@
 /*
  * What the daemon and its launcher say to each other: one fixed-size structure a packet on a
  * seqpacket socket, same machine and same build on both ends. Requests carry a number that their
- * answer repeats; LIST answers with any number of ITEMs before its REPLY. Events carry none.
+ * answer repeats; LIST and IMAGES answer with any number of ITEMs and IMAGEs before their REPLY,
+ * BUILD with LOGs. Events carry none.
  *
  * The launcher trusts nothing that it reads: proto_check_request() is the one place where sizes,
  * kinds and texts are checked, before anything else looks at them.
@@ -16,8 +17,12 @@
 #include "base/id.h"
 
 #define PROTO_VERSION 1u
-#define PROTO_BASE_MAX 63
+#define PROTO_BASE_MAX 79
+#define PROTO_BASE_TEMPLATE "template:" /* and its name: the image built of it */
 #define PROTO_SOCKET_DIR 128
+#define PROTO_NAME_MAX 63 /* of a template */
+#define PROTO_HASH_LEN 32
+#define PROTO_STEP_MAX 31
 
 enum proto_kind {
 	/* daemon -> launcher */
@@ -28,10 +33,16 @@ enum proto_kind {
 	PROTO_ADOPT, /* -ENOENT when it does not live (any more); its rest is removed then */
 	PROTO_USAGE,
 	PROTO_INTERNET,
+	PROTO_BUILD,	    /* the image of a template; -EBUSY while one is being built */
+	PROTO_BUILD_CANCEL, /* the BUILD answers -ECANCELED then; idempotent */
+	PROTO_IMAGES,
+	PROTO_IMAGE_REMOVE, /* idempotent; -EBUSY while it is being built */
 	/* launcher -> daemon */
 	PROTO_REPLY = 64,
 	PROTO_ITEM,
 	PROTO_EVENT,
+	PROTO_LOG,
+	PROTO_IMAGE,
 };
 
 struct proto_header {
@@ -56,6 +67,10 @@ struct proto_request {
 			char id[ID_SANDBOX_LEN + 1];
 			uint32_t on; /* INTERNET: 0 or 1 */
 		} box;		     /* DESTROY, ADOPT, USAGE, INTERNET */
+		struct {
+			char name[PROTO_NAME_MAX + 1]; /* of the template */
+			uint32_t force; /* BUILD: 0, or 1 = use no layer made before */
+		} build;		/* BUILD, BUILD_CANCEL, IMAGE_REMOVE */
 	};
 };
 
@@ -98,12 +113,47 @@ struct proto_event {
 	char text[ERR_TEXT_MAX]; /* EXITED: last line that the agent wrote to its error output */
 };
 
+enum proto_log_level { PROTO_LOG_DEBUG, PROTO_LOG_INFO, PROTO_LOG_WARN, PROTO_LOG_ERROR };
+
+/* One line of a build. */
+struct proto_log {
+	struct proto_header head;
+	uint32_t level;
+	char step[PROTO_STEP_MAX + 1];
+	char text[ERR_TEXT_MAX]; /* cut when it was longer */
+	int64_t time_real_ns;
+};
+
+enum proto_image_state {
+	PROTO_IMAGE_ABSENT, /* the template needs none, or it was not built yet */
+	PROTO_IMAGE_READY,
+	PROTO_IMAGE_OUTDATED, /* made of what the template said before it was edited */
+	PROTO_IMAGE_BUILDING,
+	PROTO_IMAGE_FAILED, /* the last build; text says why */
+};
+
+/* One template that has an image, is being built or failed to. */
+struct proto_image {
+	struct proto_header head;
+	char name[PROTO_NAME_MAX + 1]; /* of the template */
+	uint32_t state;
+	/* of the image that there is, if any */
+	char hash[PROTO_HASH_LEN + 1]; /* "" = none */
+	char format[8];		       /* "erofs" */
+	char kernel[64];
+	uint64_t bytes;
+	int64_t created_real_ns;
+	char text[ERR_TEXT_MAX];
+};
+
 union proto_any {
 	struct proto_header head;
 	struct proto_request request;
 	struct proto_reply reply;
 	struct proto_item item;
 	struct proto_event event;
+	struct proto_log log;
+	struct proto_image image;
 };
 
 /* Bounds of a create, checked on both sides. */
@@ -125,3 +175,5 @@ int proto_check_request(const union proto_any *m, size_t n, struct err *reterr);
 int proto_check_answer(const union proto_any *m, size_t n);
 /* ^[a-z0-9][a-z0-9._:-]*$ */
 bool proto_base_valid(const char *s);
+/* ^[a-z0-9][a-z0-9_-]{0,62}$ */
+bool proto_name_valid(const char *s);

@@ -195,8 +195,10 @@ static void on_packet(struct outbox *o, const union proto_any *m, size_t n, void
 		loop_stop(s->loop);
 		return;
 	}
+	request_fn *fn =
+	    m->head.kind < sizeof(requests) / sizeof(requests[0]) ? requests[m->head.kind] : NULL;
 	if (r == 0)
-		r = requests[m->head.kind](s, &m->request, &err);
+		r = fn ? fn(s, &m->request, &err) : -EOPNOTSUPP;
 	if (r < 0) {
 		(void)err_set(&err, r, "%s", err_name(r));
 		server_reply(s, m->head.seq, &err, NULL);

@@ -28,6 +28,12 @@ static void check_request(const union proto_any *m)
 {
 	switch (m->head.kind) {
 	case PROTO_LIST:
+	case PROTO_IMAGES:
+		break;
+	case PROTO_BUILD:
+	case PROTO_BUILD_CANCEL:
+	case PROTO_IMAGE_REMOVE:
+		assert(proto_name_valid(m->request.build.name) && m->request.build.force <= 1);
 		break;
 	case PROTO_PREPARE:
 		assert(strlen(m->request.base) <= PROTO_BASE_MAX);
@@ -46,6 +52,10 @@ static void check_answer(const union proto_any *m)
 		assert(strlen(m->reply.text) < ERR_TEXT_MAX);
 	else if (m->head.kind == PROTO_ITEM)
 		assert(id_sandbox_valid(m->item.id));
+	else if (m->head.kind == PROTO_LOG)
+		assert(strlen(m->log.text) < ERR_TEXT_MAX && strlen(m->log.step) <= PROTO_STEP_MAX);
+	else if (m->head.kind == PROTO_IMAGE)
+		assert(proto_name_valid(m->image.name) && strlen(m->image.text) < ERR_TEXT_MAX);
 	else
 		assert(strlen(m->event.text) < ERR_TEXT_MAX);
 }

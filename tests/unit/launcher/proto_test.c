@@ -74,7 +74,7 @@ START_TEST(packets_are_checked)
 	for (uint32_t kind = 0; kind < 256; kind++) {
 		m = good_create();
 		m.head.kind = kind;
-		bool known = kind >= PROTO_PREPARE && kind <= PROTO_INTERNET;
+		bool known = kind >= PROTO_PREPARE && kind <= PROTO_IMAGE_REMOVE;
 		ck_assert_int_eq(
 		    proto_check_request(&m, sizeof(m.request), &err) == -EPROTO, !known);
 	}
@@ -91,6 +91,51 @@ START_TEST(packets_are_checked)
 		m.request.box.on = 3;
 		ck_assert_int_eq(check(&m), -EINVAL);
 	}
+}
+END_TEST
+
+START_TEST(builds_are_checked)
+{
+	static const uint32_t by_name[] = { PROTO_BUILD, PROTO_BUILD_CANCEL, PROTO_IMAGE_REMOVE };
+	static const char *const bad[] = { "", "-a", "_a", "A", "a/b", "a.b", ".." };
+	union proto_any m;
+	for (size_t i = 0; i < sizeof(by_name) / sizeof(by_name[0]); i++) {
+		memset(&m, 0, sizeof(m));
+		m.head = (struct proto_header){ by_name[i], PROTO_VERSION, 1 };
+		for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
+			(void)str_copy(m.request.build.name, sizeof(m.request.build.name), bad[k]);
+			ck_assert_int_eq(check(&m), -EINVAL);
+		}
+		(void)str_copy(m.request.build.name, sizeof(m.request.build.name), "code-v1_x");
+		ck_assert_int_eq(check(&m), 0);
+		m.request.build.force = 2;
+		ck_assert_int_eq(check(&m), -EINVAL);
+		m.request.build.force = 1;
+		memset(m.request.build.name, 'a', sizeof(m.request.build.name));
+		ck_assert_int_eq(check(&m), -EINVAL);
+	}
+}
+END_TEST
+
+START_TEST(lines_and_images_are_checked)
+{
+	union proto_any m = { .log.head = { PROTO_LOG, PROTO_VERSION, 1 } };
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.log)), 0);
+	m.log.level = PROTO_LOG_ERROR + 1;
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.log)), -EPROTO);
+	m.log.level = PROTO_LOG_INFO;
+	memset(m.log.step, 'x', sizeof(m.log.step));
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.log)), -EPROTO);
+	memset(&m, 0, sizeof(m));
+	m.head = (struct proto_header){ PROTO_IMAGE, PROTO_VERSION, 1 };
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.image)), -EPROTO); /* no name */
+	(void)str_copy(m.image.name, sizeof(m.image.name), "base");
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.image)), 0);
+	m.image.state = PROTO_IMAGE_FAILED + 1;
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.image)), -EPROTO);
+	m.image.state = PROTO_IMAGE_READY;
+	memset(m.image.hash, 'a', sizeof(m.image.hash));
+	ck_assert_int_eq(proto_check_answer(&m, sizeof(m.image)), -EPROTO);
 }
 END_TEST
 
@@ -135,6 +180,8 @@ void add_proto_tests(Suite *s)
 	TCase *tc = test_case(s, "proto", 10);
 	tcase_add_test(tc, create_is_checked);
 	tcase_add_test(tc, packets_are_checked);
+	tcase_add_test(tc, builds_are_checked);
+	tcase_add_test(tc, lines_and_images_are_checked);
 	tcase_add_test(tc, answers_are_checked);
 	tcase_add_test(tc, slots_never_overlap);
 }
