@@ -5,6 +5,8 @@ libimage_a_SOURCES = \
 	src/image/hostbase.h \
 	src/image/template.c \
 	src/image/template.h \
+	src/image/template_build.c \
+	src/image/template_build.h \
 	src/image/templates.c \
 	src/image/yaml.h \
 	src/image/yaml_doc.c \

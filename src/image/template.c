@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "image/template_build.h"
 #include "image/yaml.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
@@ -29,11 +30,6 @@ static bool is_name(const char *s)
 	       str_only(s, LOWER DIGITS "-_");
 }
 
-static bool is_base(const char *s)
-{
-	return str_eq(s, "host");
-}
-
 static bool is_user(const char *s)
 {
 	return s[0] && !strchr(DIGITS "-", s[0]) && strlen(s) <= 32 &&
@@ -49,20 +45,6 @@ static bool is_env_name(const char *s)
 static bool is_kernel(const char *s)
 {
 	return s[0] && strlen(s) <= 32 && str_only(s, LOWER DIGITS "+#_-");
-}
-
-/* Absolute, no empty, "." or ".." component. */
-static bool is_clean_path(const char *s)
-{
-	if (str_eq(s, "/"))
-		return true;
-	while (*s == '/') {
-		size_t n = strcspn(++s, "/");
-		if (n == 0 || (n == 1 && s[0] == '.') || (n == 2 && s[0] == '.' && s[1] == '.'))
-			return false;
-		s += n;
-	}
-	return *s == '\0';
 }
 
 /* ---- the tables ---- */
@@ -107,9 +89,13 @@ static const struct yaml_key template_keys[] = {
 	    .expected = NAME_FORM },
 	{ "aliases", YAML_STR_LIST, AT(aliases), .max = 16, .ok = is_name, .expected = NAME_FORM },
 	{ "description", YAML_STR, AT(description), .max = 1024 },
-	{ "base", YAML_STR, AT(base), .ok = is_base, .expected = "\"host\"" },
+	{ "base", YAML_CALL, AT(build), .set = template_build_read_base },
+	{ "packages", YAML_MAP, AT(build), .keys = template_package_keys },
+	{ "files", YAML_CALL, AT(build), .set = template_build_read_files },
+	{ "run", YAML_STR_LIST, AT(build.run), .max = 64, .ok = template_run_valid,
+	    .expected = "a command for /bin/sh" },
 	{ "user", YAML_STR, AT(user), .ok = is_user, .expected = "a user name" },
-	{ "workdir", YAML_STR, AT(workdir), .ok = is_clean_path,
+	{ "workdir", YAML_STR, AT(workdir), .ok = template_path_clean,
 	    .expected = "an absolute path without empty, \".\" or \"..\" components" },
 	{ "env", YAML_STR_MAP, AT(env), .max = 256, .ok = is_env_name,
 	    .expected = "an environment variable's name" },
@@ -140,7 +126,9 @@ static int set_defaults(struct template *t)
 	t->history_bytes = 512 * MIB;
 	t->env = mem_calloc(1, sizeof(*t->env));
 	t->kernels = mem_calloc(1, sizeof(*t->kernels));
-	bool good = t->env && t->kernels && mem_set_str(&t->base, "host") == 0 &&
+	t->build.bases = mem_calloc(2, sizeof(*t->build.bases));
+	bool good = t->env && t->kernels && t->build.bases &&
+		    (t->build.bases[0] = mem_strdup("host")) != NULL &&
 		    mem_set_str(&t->user, "user") == 0 &&
 		    mem_set_str(&t->workdir, "/home/user") == 0 &&
 		    mem_set_str(&t->description, "") == 0;
@@ -159,7 +147,7 @@ static int check_together(
 	if (t->timeout_default_s > t->timeout_max_s)
 		return yaml_node_error(timeout, reterr, "default %u is larger than max %u",
 		    t->timeout_default_s, t->timeout_max_s);
-	return 0;
+	return template_build_check(&t->build, root, reterr);
 }
 
 /* Names keep their id over edits and restarts, so it is drawn from the name alone. */
@@ -192,15 +180,17 @@ static int derive_hash(struct template *t)
 {
 	CLEAN_BUF struct buf b = BUF_INIT;
 	int r = buf_printf(&b,
-	    "name %s\nbase %s\nuser %s\nworkdir %zu %s\ncpu %u\nmemory %" PRIu64 "\ndisk %" PRIu64
+	    "name %s\nuser %s\nworkdir %zu %s\ncpu %u\nmemory %" PRIu64 "\ndisk %" PRIu64
 	    "\npids %u\ninternet %d\nhistory %u %u %" PRIu64 "\n",
-	    t->name, t->base, t->user, strlen(t->workdir), t->workdir, t->cpu_milli,
-	    t->memory_bytes, t->disk_bytes, t->max_pids, t->internet, t->history_s,
-	    t->history_count, t->history_bytes);
+	    t->name, t->user, strlen(t->workdir), t->workdir, t->cpu_milli, t->memory_bytes,
+	    t->disk_bytes, t->max_pids, t->internet, t->history_s, t->history_count,
+	    t->history_bytes);
 	if (r == 0)
 		r = add_strv(&b, "env", t->env);
 	if (r == 0)
 		r = add_strv(&b, "kernel", t->kernels);
+	if (r == 0)
+		r = template_build_describe(&t->build, &b);
 	return r < 0 ? r : hash_sha256_hex(buf_data(&b), buf_len(&b), t->hash);
 }
 
@@ -226,5 +216,6 @@ struct template *template_free(struct template *t)
 	if (!t)
 		return NULL;
 	yaml_read_fini(template_keys, t);
+	template_build_fini(&t->build);
 	return mem_free(t);
 }

@@ -7,7 +7,13 @@
  *   name: code-interpreter-v1      ^[a-z0-9][a-z0-9-_]{0,62}$, required
  *   aliases: [code-interpreter]
  *   description: text
- *   base: host                     the host's own /usr read-only
+ *   base: [host, debian:bookworm]  in order of preference, or one text: the first that the driver
+ *                                  can use. host = the host's own /usr read-only; the others are
+ *                                  built: debian:SUITE, oci:REFERENCE, oci:dir:/PATH[:TAG],
+ *                                  dir:/PATH, tar:/PATH
+ *   packages: {apt: [], pip: [], npm: []}       these three are for built bases and run in this
+ *   files: [{path: /etc/x, content: text, mode: 0644, owner: root}]     order, run steps as root;
+ *   run: [commands]                             source instead of content: beside the template
  *   user: user                     default user of processes and files
  *   workdir: /home/user
  *   env: {KEY: value}
@@ -27,6 +33,20 @@ struct err;
 
 #define TEMPLATE_NAME_MAX 63
 
+struct template_file {
+	char *path;
+	char *content, *source; /* one of them; source is relative to the template's directory */
+	char *owner;		/* USER[:GROUP], names or numbers */
+	unsigned mode;
+};
+
+struct template_build {
+	char **bases;			 /* at least one, NULL at the end */
+	char **apt, **pip, **npm, **run; /* NULL at the end; may be NULL themselves */
+	struct template_file *files;
+	size_t n_files;
+};
+
 struct template
 {
 	char name[TEMPLATE_NAME_MAX + 1];
@@ -34,7 +54,7 @@ struct template
 	char hash[65]; /* hex SHA-256 of the normalised content */
 	char *description;
 	char **aliases; /* NULL at the end; may be NULL itself */
-	char *base;	/* "host" */
+	struct template_build build;
 	char *user, *workdir;
 	char **env;	/* "K=V", NULL at the end; never NULL itself */
 	char **kernels; /* NULL at the end; never NULL itself */
@@ -54,6 +74,11 @@ struct yaml_node;
 /* One template from the root of its document; NULL and reterr. */
 struct template *template_read(const struct yaml_node *root, struct err *reterr);
 struct template *template_free(struct template *t);
+/* The first base that fits; "host" only where the driver can show it (VMM_CAP_HOST_BASE). NULL when
+ * there is none. */
+const char *template_base(const struct template *t, bool can_host);
+/* Absolute, no empty, "." or ".." component. */
+bool template_path_clean(const char *s);
 
 /* Every *.yaml of the directory; names and aliases must be unique. NULL and reterr on the first
  * error. */

@@ -123,13 +123,25 @@ static void plain_sent(struct vmm *v, struct plain *p, int r, const char *what)
 	(void)mem_free(p);
 }
 
+/* How the launcher knows what the template's base is: the host, or the image built of it. */
+static void base_name(const struct template *t, char dst[PROTO_BASE_MAX + 1])
+{
+	const char *base = template_base(t, true);
+	if (str_eq(base, "host"))
+		(void)str_copy(dst, PROTO_BASE_MAX + 1, base);
+	else
+		(void)path_printf(dst, PROTO_BASE_MAX + 1, PROTO_BASE_TEMPLATE "%s", t->name);
+}
+
 static void namespace_prepare(struct vmm *v, const struct template *t, vmm_done_fn *done, void *arg)
 {
 	struct plain *p =
 	    plain_new(v, (struct vmm_answer){ .plain = done, .arg = arg }, "prepare template");
+	char base[PROTO_BASE_MAX + 1];
+	base_name(t, base);
 	if (p)
 		plain_sent(
-		    v, p, launcher_prepare(v->launcher, t->base, on_plain, p), "prepare template");
+		    v, p, launcher_prepare(v->launcher, base, on_plain, p), "prepare template");
 }
 
 /* ---- instances ---- */
@@ -207,7 +219,7 @@ static void namespace_create(struct vmm *v, const struct vmm_spec *spec, vmm_eve
 		.max_pids = spec->max_pids,
 		.internet = spec->internet };
 	(void)str_copy(c.id, sizeof(c.id), spec->id);
-	(void)str_copy(c.base, sizeof(c.base), spec->tmpl->base);
+	base_name(spec->tmpl, c.base);
 	if (!inst) {
 		namespace_fail_later(v, to, -ENOMEM, "create sandbox");
 	} else if (launcher_create(v->launcher, &c, on_made, inst) < 0) {

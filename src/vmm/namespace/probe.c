@@ -53,7 +53,6 @@ static void probe_end(struct probe *p)
 		return;
 	}
 	namespace_unref(p->vmm);
-	(void)mem_free(p->tmpl.base);
 	(void)mem_free(p);
 }
 
@@ -209,15 +208,14 @@ static void on_done(struct op *op)
 
 void namespace_probe(struct vmm *v, vmm_done_fn *done, void *arg)
 {
+	static char *host[] = { (char *)"host", NULL };
 	const struct vmm_answer to = { .plain = done, .arg = arg };
 	struct probe *p = mem_zalloc(sizeof(*p));
-	if (p)
-		p->tmpl.base = mem_strdup("host");
-	if (!p || !p->tmpl.base) {
-		(void)mem_free(p);
+	if (!p) {
 		namespace_fail_later(v, to, -ENOMEM, "test the driver");
 		return;
 	}
+	p->tmpl.build.bases = host;
 	p->vmm = namespace_ref(v);
 	p->to = to;
 	p->fd = -1;

@@ -24,7 +24,8 @@ START_TEST(defaults)
 	struct template *t = read_text("name: x\n", &err);
 	ck_assert_msg(t != NULL, "%s", err.text);
 	ck_assert_str_eq(t->name, "x");
-	ck_assert_str_eq(t->base, "host");
+	ck_assert_str_eq(t->build.bases[0], "host");
+	ck_assert_ptr_null(t->build.bases[1]);
 	ck_assert_str_eq(t->user, "user");
 	ck_assert_str_eq(t->workdir, "/home/user");
 	ck_assert_str_eq(t->description, "");
@@ -85,6 +86,11 @@ END_TEST
 
 #define NAME_FORM "a name: a lower-case letter or digit, then up to 62 of a-z 0-9 - _"
 
+#define BASE_FORM                                                                  \
+	"\"host\", \"debian:SUITE\", \"oci:REFERENCE\", \"oci:dir:/PATH[:TAG]\", " \
+	"\"dir:/PATH\" or \"tar:/PATH\""
+#define BUILT "name: x\nbase: debian:bookworm\n"
+
 static const struct {
 	const char *text, *error;
 } bad[] = {
@@ -97,7 +103,45 @@ static const struct {
 	{ "name: a234567890123456789012345678901234567890123456789012345678901234\n",
 	    "t.yaml:1: name: expected a text of 0 to 63 bytes" },
 	{ "name: x\naliases: [ok, No]\n", "t.yaml:2: aliases[1]: expected " NAME_FORM },
-	{ "name: x\nbase: debian:bookworm\n", "t.yaml:2: base: expected \"host\"" },
+	{ "name: x\nbase: alpine\n", "t.yaml:2: base: expected " BASE_FORM },
+	{ "name: x\nbase: [host, 'debian:../x']\n", "t.yaml:2: base[1]: expected " BASE_FORM },
+	{ "name: x\nbase: oci:-v\n", "t.yaml:2: base: expected " BASE_FORM },
+	{ "name: x\nbase: dir:/a/../etc\n", "t.yaml:2: base: expected " BASE_FORM },
+	{ "name: x\nbase: tar:x.tar\n", "t.yaml:2: base: expected " BASE_FORM },
+	{ "name: x\nbase: []\n", "t.yaml:2: base: expected 1 to 8 entries" },
+	{ "name: x\nbase: {a: b}\n", "t.yaml:2: base: expected " BASE_FORM },
+	{ "name: x\npackages: {apt: [curl]}\n",
+	    "t.yaml:2: packages: base \"host\" shows the host as it is; expected a base that is "
+	    "built too, such as base: [host, debian:bookworm]" },
+	{ BUILT "packages: {apt: [--purge]}\n",
+	    "t.yaml:3: packages.apt[0]: expected the name of a Debian package" },
+	{ BUILT "packages: {pip: ['--index-url=x']}\n",
+	    "t.yaml:3: packages.pip[0]: expected a requirement as pip takes it, no option" },
+	{ BUILT "packages: {npm: [\"a\\nb\"]}\n",
+	    "t.yaml:3: packages.npm[0]: expected a package as npm takes it, no option" },
+	{ BUILT "packages: {gem: [x]}\n",
+	    "t.yaml:3: packages.gem: unknown key; did you mean \"npm\"?" },
+	{ BUILT "run: make\n", "t.yaml:3: run: expected a list" },
+	{ BUILT "run: ['']\n", "t.yaml:3: run[0]: expected a command for /bin/sh" },
+	{ BUILT "files: {path: /x}\n", "t.yaml:3: files: expected a list" },
+	{ BUILT "files: [{content: x}]\n", "t.yaml:3: files[0]: the key \"path\" is missing" },
+	{ BUILT "files:\n- path: /x\n",
+	    "t.yaml:4: files[0]: expected one of \"content\" and \"source\"" },
+	{ BUILT "files: [{path: /x, content: y, source: z}]\n",
+	    "t.yaml:3: files[0]: expected one of \"content\" and \"source\"" },
+	{ BUILT "files: [{path: x, content: y}]\n",
+	    "t.yaml:3: files[0].path: expected a text of 2 to 1024 bytes" },
+	{ BUILT "files: [{path: /a/, content: y}]\n",
+	    "t.yaml:3: files[0].path: expected an absolute path without empty, \".\" or \"..\" "
+	    "components" },
+	{ BUILT "files: [{path: /x, source: ../y}]\n",
+	    "t.yaml:3: files[0].source: expected a path relative to the template's directory, "
+	    "without \"..\"" },
+	{ BUILT "files: [{path: /x, content: y, mode: 888}]\n",
+	    "t.yaml:3: files[0].mode: expected permissions in octal, such as 0644" },
+	{ BUILT "files: [{path: /x, content: y, owner: 'a:b:c'}]\n",
+	    "t.yaml:3: files[0].owner: expected a user and perhaps a group, such as user:user or "
+	    "1000" },
 	{ "name: x\nuser: 0root\n", "t.yaml:2: user: expected a user name" },
 	{ "name: x\nworkdir: home\n", "t.yaml:2: workdir: expected an absolute path without empty, "
 				      "\".\" or \"..\" components" },
@@ -134,6 +178,83 @@ static const struct {
 	{ "name: x\ntiemout: {max: 10}\n",
 	    "t.yaml:2: tiemout: unknown key; did you mean \"timeout\"?" },
 };
+
+static const char built[] = "name: py\n"
+			    "base: [host, 'debian:bookworm']\n"
+			    "packages:\n"
+			    "  apt: [python3, libfoo:amd64=1.2~x]\n"
+			    "  pip: ['pandas>=2,<3']\n"
+			    "  npm: ['@a/b@1']\n"
+			    "files:\n"
+			    "- {path: /etc/motd, content: hello, mode: 0600, owner: user:1000}\n"
+			    "- {path: /opt/x, source: more/x.bin}\n"
+			    "run:\n"
+			    "- |\n"
+			    "  a\n"
+			    "  b\n";
+
+START_TEST(what_is_built)
+{
+	struct err err = ERR_INIT;
+	struct template *t = read_text(built, &err);
+	ck_assert_msg(t != NULL, "%s", err.text);
+	ck_assert_str_eq(template_base(t, true), "host");
+	ck_assert_str_eq(template_base(t, false), "debian:bookworm");
+	ck_assert_str_eq(t->build.apt[1], "libfoo:amd64=1.2~x");
+	ck_assert_str_eq(t->build.pip[0], "pandas>=2,<3");
+	ck_assert_str_eq(t->build.npm[0], "@a/b@1");
+	ck_assert_uint_eq(t->build.n_files, 2);
+	ck_assert_str_eq(t->build.files[0].content, "hello");
+	ck_assert_uint_eq(t->build.files[0].mode, 0600);
+	ck_assert_str_eq(t->build.files[0].owner, "user:1000");
+	ck_assert_str_eq(t->build.files[1].source, "more/x.bin");
+	ck_assert_uint_eq(t->build.files[1].mode, 0644);
+	ck_assert_str_eq(t->build.files[1].owner, "root");
+	ck_assert_str_eq(t->build.run[0], "a\nb\n");
+	(void)template_free(t);
+	t = read_text("name: x\n", &err);
+	ck_assert_ptr_null(template_base(t, false));
+	(void)template_free(t);
+}
+END_TEST
+
+static const char *const bases[] = { "host", "debian:trixie", "oci:alpine",
+	"oci:registry.example:5000/a/b:1.2", "oci:python@sha256:0123", "oci:dir:/srv/layout:tag",
+	"dir:/srv/root", "tar:/srv/root.tar.gz" };
+
+START_TEST(good_bases)
+{
+	struct err err = ERR_INIT;
+	char text[128];
+	(void)snprintf(text, sizeof(text), "name: x\nbase: '%s'\n", bases[_i]);
+	struct template *t = read_text(text, &err);
+	ck_assert_msg(t != NULL, "%s", err.text);
+	ck_assert_str_eq(template_base(t, true), bases[_i]);
+	(void)template_free(t);
+}
+END_TEST
+
+/* Every build input is part of the hash. */
+START_TEST(builds_differ)
+{
+	static const char *const more[] = { "", "packages: {apt: [a]}\n", "packages: {pip: [a]}\n",
+		"packages: {npm: [a]}\n", "run: [a]\n", "files: [{path: /a, content: b}]\n",
+		"files: [{path: /a, source: b}]\n", "files: [{path: /a, content: b, mode: 1}]\n",
+		"files: [{path: /a, content: b, owner: c}]\n" };
+	char hash[sizeof(more) / sizeof(more[0])][65];
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		struct err err = ERR_INIT;
+		char text[128];
+		(void)snprintf(text, sizeof(text), BUILT "%s", more[i]);
+		struct template *t = read_text(text, &err);
+		ck_assert_msg(t != NULL, "%s", err.text);
+		(void)str_copy(hash[i], sizeof(hash[i]), t->hash);
+		for (size_t k = 0; k < i; k++)
+			ck_assert_str_ne(hash[i], hash[k]);
+		(void)template_free(t);
+	}
+}
+END_TEST
 
 START_TEST(errors)
 {
@@ -243,6 +364,9 @@ void template_tests(Suite *s)
 	TCase *tc = test_case(s, "template", 20);
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, every_key);
+	tcase_add_test(tc, what_is_built);
+	tcase_add_test(tc, builds_differ);
+	tcase_add_loop_test(tc, good_bases, 0, sizeof(bases) / sizeof(bases[0]));
 	tcase_add_loop_test(tc, errors, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tc, a_directory);
 	tcase_add_test(tc, names_are_unique);
