@@ -3,11 +3,17 @@ noinst_LIBRARIES += libimage.a
 libimage_a_SOURCES = \
 	src/image/hostbase.c \
 	src/image/hostbase.h \
+	src/image/initramfs.c \
+	src/image/initramfs.h \
+	src/image/modules.c \
+	src/image/modules.h \
 	src/image/template.c \
 	src/image/template.h \
 	src/image/template_build.c \
 	src/image/template_build.h \
 	src/image/templates.c \
+	src/image/vmlinux.c \
+	src/image/vmlinux.h \
 	src/image/yaml.h \
 	src/image/yaml_doc.c \
 	src/image/yaml_doc.h \

@@ -6,6 +6,7 @@ static Suite *image_suite(void)
 	Suite *s = suite_create("image");
 	yaml_tests(s);
 	template_tests(s);
+	kernel_tests(s);
 	return s;
 }
 

@@ -3,4 +3,5 @@
 #include "lib/test.h"
 
 void yaml_tests(Suite *s);
+void kernel_tests(Suite *s);
 void template_tests(Suite *s);
