@@ -10,7 +10,9 @@ import time
 
 import grpc
 import pytest
-from host import agent_pid, inside
+from host import agent_pid, inside, wait_until
+from test_hostile import PREFACE, frame
+from test_limits import processes_in
 from test_recovery import child, eventually
 
 CODE = "sandglass.v1.CodeInterpreter"
@@ -269,18 +271,27 @@ def test_a_stopped_kernel_is_told_and_left_alone(sandbox, client):
     sandbox.remove_code_context(other)
 
 
-def test_a_frozen_agent_loses_nothing(new_sandbox, client):
+def test_a_sandbox_that_stands_still_loses_nothing(new_sandbox, client):
+    """All of its processes are stopped: nothing comes, no heartbeat either, and when they go on nothing is missing."""
     sandbox = new_sandbox()
-    agent = agent_pid(sandbox)
-    code = "import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(.1)"
-    seen = []
+    namespace = inside(sandbox, "import os; os.readlink('/proc/self/ns/pid')")
+    code = "import time\nfor i in range(20):\n    print(i, flush=True)\n    time.sleep(.1 if i != 10 else 12)"
+
+    def tell(signo):
+        for pid in processes_in(namespace):
+            os.kill(pid, signo)
+    seen, came = [], []
     for e in client.method(f"{CODE}/Execute")(data(sandbox), code=code):
         seen.append(e)
+        came.append(time.monotonic())
         if len(seen) == 6:
-            os.kill(agent, signal.SIGSTOP)
-            threading.Timer(7, os.kill, (agent, signal.SIGCONT)).start()
+            tell(signal.SIGSTOP)
+            stopped = time.monotonic()
+            threading.Timer(17, tell, (signal.SIGCONT,)).start()
+    assert not [t for t in came[7:] if stopped + 1 < t < stopped + 16], "something came of a sandbox that stands still"
     assert text_of(seen) == "".join(f"{i}\n" for i in range(20))
     assert [e.status for e in ends(seen)] == [1]
+    assert [e for e in seen if e.HasField("heartbeat")]  # in its own long sleep
 
 
 def test_a_full_disk_bounds_the_journal_by_memory(new_sandbox, client):
@@ -340,3 +351,118 @@ def test_a_client_that_vanished_is_found(server, new_sandbox):
     assert sandbox.run_code("5", timeout=60).text == "5"
     assert 10 < time.monotonic() - began < 50
     s.close()
+
+
+class Http2:
+    """A client that opens the windows of its streams only when told to, over frames written by hand."""
+    DATA, HEADERS, RESET, SETTINGS, PING, WINDOW = 0, 1, 3, 4, 6, 8
+    END_STREAM, END_HEADERS, ACK = 1, 4, 1
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(server[:2], timeout=30)
+        self.received, self.next = b"", 1
+        self.data, self.ended, self.reset = {}, set(), {}
+        self.socket.sendall(PREFACE + frame(self.SETTINGS, 0, 0, struct.pack("!HI", 4, 0))  # windows of streams: none
+                            + frame(self.WINDOW, 0, 0, struct.pack("!I", (1 << 31) - 1 - 65535)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def request(self, method, path, headers, body=b"", window=0):
+        stream, self.next = self.next, self.next + 2
+        fields = [(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path), *headers]
+        block = b"".join(b"\0" + b"".join(bytes([len(t)]) + t.encode() for t in f) for f in fields)
+        out = frame(self.HEADERS, self.END_HEADERS | (0 if body else self.END_STREAM), stream, block)
+        if window:
+            out += frame(self.WINDOW, 0, stream, struct.pack("!I", window))
+        if body:
+            out += frame(self.DATA, self.END_STREAM, stream, body)
+        self.data[stream] = b""
+        self.socket.sendall(out)
+        return stream
+
+    def open(self, stream, window):
+        self.socket.sendall(frame(self.WINDOW, 0, stream, struct.pack("!I", window)))
+
+    def step(self):
+        while len(self.received) < 9 or len(self.received) < 9 + int.from_bytes(self.received[:3], "big"):
+            chunk = self.socket.recv(1 << 20)
+            assert chunk, "the connection ended"
+            self.received += chunk
+        n = int.from_bytes(self.received[:3], "big")
+        kind, flags, stream = self.received[3], self.received[4], int.from_bytes(self.received[5:9], "big")
+        payload, self.received = self.received[9:9 + n], self.received[9 + n:]
+        if kind in (self.SETTINGS, self.PING) and not flags & self.ACK:
+            self.socket.sendall(frame(kind, self.ACK, 0, payload if kind == self.PING else b""))
+        elif kind == self.DATA:
+            self.data[stream] += payload
+        elif kind == self.RESET:
+            self.reset[stream] = int.from_bytes(payload, "big")
+        if kind in (self.DATA, self.HEADERS) and flags & self.END_STREAM:
+            self.ended.add(stream)
+
+    def whole(self, stream, limit=30):
+        """The body, when the stream has ended; or that it was reset."""
+        self.socket.settimeout(limit)
+        while stream not in self.ended and stream not in self.reset:
+            self.step()
+        return self.data[stream]
+
+
+def test_a_stream_whose_window_stays_closed(server, new_sandbox, client):
+    """It costs a bounded queue in the server and the journal's cap in the sandbox; all else works beside it, also on its connection."""
+    sandbox = new_sandbox()
+    agent, daemon = agent_pid(sandbox), child("sandglassd")
+    sandbox.files.write("/home/user/big", "b" * (12 << 20))
+    before = resident(agent), resident(daemon)
+    head = [("content-type", "application/connect+json"), ("e2b-sandbox-id", sandbox.sandbox_id), ("e2b-sandbox-port", "49999"),
+            ("x-access-token", sandbox._envd_access_token)]
+
+    def outcome():
+        return client.method(f"{CODE}/GetExecution")(data(sandbox), execution_id="held")
+    with Http2(server) as http:
+        code = "x = 'y' * 99 + '\\n'\nimport sys\nwhile True: sys.stdout.write(x * 1000)"
+        held = http.request("POST", f"/{CODE}/Execute", head, envelope({"code": code, "executionId": "held"}))
+        written, last, end = 0, -1, time.monotonic() + 120
+        while written != last and time.monotonic() < end:  # until the kernel waits for the reader
+            time.sleep(2)
+            last = written
+            try:
+                written = outcome().stdout_bytes
+            except grpc.RpcError as e:
+                assert e.code() == grpc.StatusCode.NOT_FOUND and written == 0
+        assert written == last and 128 << 20 < written < 320 << 20
+        assert resident(agent) - before[0] < 48 << 20 and resident(daemon) - before[1] < 16 << 20
+        # On the same connection: a call, and a download longer than all windows of the connection.
+        unary = http.request("POST", f"/{CODE}/ListContexts", [("content-type", "application/json"), *head[1:]], b"{}", 1 << 20)
+        assert json.loads(http.whole(unary))["contexts"]
+        files = [("e2b-sandbox-id", sandbox.sandbox_id), ("e2b-sandbox-port", "49983"), ("x-access-token", sandbox._envd_access_token)]
+        big = http.request("GET", "/files?path=/home/user/big", files, window=1 << 30)
+        assert http.whole(big) == b"b" * (12 << 20)
+        assert http.data[held] == b""
+        # Beside it: another reader, and an interrupt.
+        other = client.method(f"{CODE}/Attach")(data(sandbox), execution_id="held", from_seq=outcome().first_seq)
+        n = 0
+        for e in other:
+            n += len(e.stdout.text)
+            if n > 4 << 20:
+                break
+        other.cancel()
+        assert sandbox.run_code("6 * 7", context=sandbox.create_code_context()).text == "42"
+        client.method(f"{CODE}/Interrupt")(data(sandbox), execution_id="held")
+        wait_until(lambda: outcome().end.status == 3)
+        assert sandbox.run_code("6 * 7").text == "42"
+        # What is open is sent, and no more than that.
+        http.open(held, 100_000)
+        while len(http.data[held]) < 100_000:
+            http.step()
+        assert len(http.data[held]) == 100_000 and b'"seq":"1"' in http.data[held]
+        # The end of the sandbox ends it.
+        sandbox.kill()
+        http.whole(held, 15)
+        assert held in http.reset and len(http.data[held]) == 100_000
+        health = http.request("GET", "/health", [], window=1000)
+        assert http.whole(health) == b""
