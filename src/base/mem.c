@@ -46,6 +46,7 @@ static void *alloc_zeroed(size_t n)
 	if (n == 0 || n > SMALL)
 		return calloc(1, n ? n : 1);
 	void *p = malloc(n);
+	__asm__("" : "+r"(p)); /* the compiler would make it a calloc() again */
 	return p ? memset(p, 0, n) : NULL;
 }
 
