@@ -76,6 +76,7 @@ int sandbox_boot_agent(struct sandbox *sb, unsigned limit_ms)
 		.history_s = sb->tmpl->history_s,
 		.history_count = sb->tmpl->history_count,
 		.history_bytes = sb->tmpl->history_bytes,
+		.pids = sb->reg->conf.driver->caps & VMM_CAP_OWN_KERNEL ? sb->tmpl->max_pids : 0,
 	};
 	int r = sandbox_open_guest(sb);
 	if (r == 0)
