@@ -280,17 +280,19 @@ void sandbox_row_forget(struct op *op)
 static void on_exited(struct sandbox *sb, int64_t status)
 {
 	bool recent = sb->oom_kills > 0 && clock_mono_ms() - sb->oom_ms <= OOM_RECENT_MS;
+	bool machine = sb->reg->conf.driver->caps & VMM_CAP_OWN_KERNEL;
+	const char *what = machine ? "virtual machine" : "agent";
 	bool killed = status < 0 || (WIFSIGNALED((int)status) && WTERMSIG((int)status) == SIGKILL);
 	if (recent && killed)
 		sandbox_end(sb, SANDBOX_END_OUT_OF_MEMORY, "the sandbox ran out of memory");
 	else if (status >= 0 && WIFSIGNALED((int)status))
-		sandbox_end(sb, SANDBOX_END_CRASHED, "the sandbox's agent was killed by signal %d",
-		    WTERMSIG((int)status));
+		sandbox_end(sb, SANDBOX_END_CRASHED, "the sandbox's %s was killed by signal %d",
+		    what, WTERMSIG((int)status));
 	else if (status >= 0)
-		sandbox_end(sb, SANDBOX_END_CRASHED, "the sandbox's agent exited with status %d",
+		sandbox_end(sb, SANDBOX_END_CRASHED, "the sandbox's %s exited with status %d", what,
 		    WEXITSTATUS((int)status));
 	else
-		sandbox_end(sb, SANDBOX_END_CRASHED, "the sandbox's agent ended");
+		sandbox_end(sb, SANDBOX_END_CRASHED, "the sandbox's %s ended", what);
 }
 
 static void on_limit_hit(
