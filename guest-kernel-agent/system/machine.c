@@ -124,6 +124,15 @@ static int enter_cgroup(const struct machine *m, struct err *reterr)
 	return r < 0 ? r : set(m, CGROUP "/cgroup.procs", "1", reterr);
 }
 
+/* Memory that was used within the last second is not taken back to go on for a while with what is
+ * left, reading every page of every program again and again: somebody is killed at once. Not every
+ * kernel can do that. */
+static void set_reclaim(const struct machine *m)
+{
+	(void)set(m, "/sys/kernel/mm/lru_gen/enabled", "y", NULL);
+	(void)set(m, "/sys/kernel/mm/lru_gen/min_ttl_ms", "1000", NULL);
+}
+
 int machine_prepare(const struct machine *m, struct err *reterr)
 {
 	int r = fail(reterr, path_mkdir_p("/run/sandglass", 0755), "/run/sandglass");
@@ -131,6 +140,7 @@ int machine_prepare(const struct machine *m, struct err *reterr)
 		r = machine_renew_ids(m, reterr);
 	if (r == 0 && mount(BOOT_ID, BOOT_ID_SHOWN, NULL, MS_BIND, NULL) < 0)
 		r = fail(reterr, -errno, BOOT_ID_SHOWN);
+	set_reclaim(m);
 	return r < 0 ? r : enter_cgroup(m, reterr);
 }
 

@@ -14,8 +14,8 @@ struct machine {
 	const char *root; /* before every path: "" but in tests */
 };
 
-/* Once, after the file systems are there: a cgroup for everything, a boot id that can change, and
- * first identities. 0 or -errno. */
+/* Once, after the file systems are there: a cgroup for everything, a boot id that can change, first
+ * identities, and an early end for whoever takes all memory. 0 or -errno. */
 int machine_prepare(const struct machine *m, struct err *reterr);
 /* /etc/machine-id and the boot id are new. 0 or -errno. */
 int machine_renew_ids(const struct machine *m, struct err *reterr);
