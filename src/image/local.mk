@@ -1,6 +1,20 @@
 # src/image
 noinst_LIBRARIES += libimage.a
 libimage_a_SOURCES = \
+	src/image/build.c \
+	src/image/build.h \
+	src/image/build_base.c \
+	src/image/build_exec.c \
+	src/image/build_host.c \
+	src/image/build_image.c \
+	src/image/build_inside.c \
+	src/image/build_inside.h \
+	src/image/build_jail.c \
+	src/image/build_kernel.c \
+	src/image/build_layers.c \
+	src/image/build_log.c \
+	src/image/build_private.h \
+	src/image/build_steps.c \
 	src/image/hostbase.c \
 	src/image/hostbase.h \
 	src/image/initramfs.c \

@@ -1,6 +1,6 @@
 # Real sandboxes: make check-system, as root.
 EXTRA_PROGRAMS += $(SYSTEM_TESTS) tests/system/probe_init
-SYSTEM_TESTS = tests/system/hostnet/hostnet_test tests/system/system_test
+SYSTEM_TESTS = tests/system/hostnet/hostnet_test tests/system/build_test tests/system/system_test
 
 tests_system_probe_init_SOURCES = tests/system/probe_init.c
 tests_system_probe_init_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter -O2
@@ -20,6 +20,11 @@ tests_system_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcd
 tests_system_system_test_LDADD = libvmm.a liblauncher.a libhostnet.a libimage.a libjail.a libloop.a libbase.a \
 	$(NFTABLES_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) \
 	$(CHECK_LIBS)
+
+tests_system_build_test_SOURCES = tests/system/build_test.c
+tests_system_build_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_system_build_test_LDADD = libimage.a libjail.a libbase.a $(SECCOMP_LIBS) $(YAML_LIBS) $(JANSSON_LIBS) \
+	$(CRYPTO_LIBS) $(CHECK_LIBS)
 
 tests_system_hostnet_hostnet_test_SOURCES = tests/system/hostnet/hostnet_test.c
 tests_system_hostnet_hostnet_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
