@@ -141,7 +141,8 @@ int layout_program(const char *configured, const char *name, char *dst, size_t c
 
 void layout_exec_launcher(const struct layout *l, const struct config *c)
 {
-	char program[PATH_LEN_MAX], agent[PATH_LEN_MAX], uid[16], gid[16];
+	char program[PATH_LEN_MAX], agent[PATH_LEN_MAX], templates[PATH_LEN_MAX];
+	char uid[16], gid[16];
 	const char *argv[32];
 	size_t n = 0;
 	if (layout_program(c->launcher, "sandglass-launcher", program, sizeof(program)) < 0 ||
@@ -161,6 +162,11 @@ void layout_exec_launcher(const struct layout *l, const struct config *c)
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		argv[n++] = pairs[i][0];
 		argv[n++] = pairs[i][1];
+	}
+	/* As seen from elsewhere: the launcher changes its directory. */
+	if (c->template_dir && realpath(c->template_dir, templates)) {
+		argv[n++] = "--templates";
+		argv[n++] = templates;
 	}
 	if (!str_empty(c->network_cidr)) {
 		argv[n++] = "--cidr";

@@ -61,12 +61,13 @@ int build_run(const struct build_conf *c);
 /* Make the directories. 0 or -errno. */
 int build_init_dirs(void);
 /* Remove what is incomplete, images that no template names and that in_use(hash) does not claim,
- * and layers of no image that were not used for a day. Not while a build runs. 0 or first -errno.
+ * and layers of no image that were not used for idle_s seconds. Not while a build runs. 0 or first
+ * -errno. */
+#define BUILD_IDLE_S 86400u /* a failed build that is repaired by then need not begin anew */
+int build_sweep(bool (*in_use)(const char *hash, void *arg), void *arg, unsigned idle_s);
+/* Forget a template's image: sweeping removes it when nothing uses it. Also 0 when there is none.
  */
-int build_sweep(bool (*in_use)(const char *hash, void *arg), void *arg);
-/* Forget a template's image, then sweep; layers of no image go at once. Also 0 when there is none.
- */
-int build_forget(const char *name, bool (*in_use)(const char *hash, void *arg), void *arg);
+int build_unname(const char *name);
 
 /* The image that a template has now. */
 struct build_image {

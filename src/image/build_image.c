@@ -22,7 +22,6 @@
 #define MANIFEST_MAX (1u << 20)
 #define PACKAGES_MAX (512u << 10)
 #define HEX "0123456789abcdef"
-#define LAYER_IDLE_S 86400u
 
 /* ---- making ---- */
 
@@ -359,33 +358,25 @@ static int sweep_image(const char *path, const char *name, void *arg)
 	return build_remove(path);
 }
 
-static int sweep(struct sweep *s, unsigned idle_s)
+int build_sweep(bool (*in_use)(const char *hash, void *arg), void *arg, unsigned idle_s)
 {
+	struct sweep s = { .in_use = in_use, .arg = arg };
 	int r = each_finished("images/names", NULL, NULL);
-	int one = each_finished("images", sweep_image, s);
+	int one = each_finished("images", sweep_image, &s);
 	r = r == 0 ? one : r;
 	one = each_finished("kernels", NULL, NULL);
 	r = r == 0 ? one : r;
-	if (one == 0 && r == 0)
-		r = build_layers_sweep(is_kept, &s->kept, idle_s);
-	(void)mem_free(s->kept.layers);
+	if (r == 0) /* all that are needed are known */
+		r = build_layers_sweep(is_kept, &s.kept, idle_s);
+	(void)mem_free(s.kept.layers);
 	return r;
 }
 
-int build_sweep(bool (*in_use)(const char *hash, void *arg), void *arg)
-{
-	struct sweep s = { .in_use = in_use, .arg = arg };
-	return sweep(&s, LAYER_IDLE_S);
-}
-
-int build_forget(const char *name, bool (*in_use)(const char *hash, void *arg), void *arg)
+int build_unname(const char *name)
 {
 	char path[128];
-	struct sweep s = { .in_use = in_use, .arg = arg };
 	int r = path_printf(path, sizeof(path), "images/names/%s", name);
-	if (r == 0 && unlink(path) < 0 && errno != ENOENT)
-		r = -errno;
-	return r < 0 ? r : sweep(&s, 0);
+	return r == 0 && unlink(path) < 0 && errno != ENOENT ? -errno : r;
 }
 
 int build_init_dirs(void)

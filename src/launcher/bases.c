@@ -44,8 +44,11 @@ int bases_find_current(struct server *s, struct err *reterr)
 	return r;
 }
 
-const char *bases_dir(const struct server *s, const char *base)
+const char *bases_dir(struct server *s, const char *base)
 {
+	const char *tmpl = str_after(base, PROTO_BASE_TEMPLATE);
+	if (tmpl)
+		return images_base(tmpl, s->builds.image_base) == 0 ? s->builds.image_base : NULL;
 	return str_eq(base, HOST) && s->host_base[0] ? s->host_base : NULL;
 }
 
@@ -97,10 +100,16 @@ static void on_built(struct task *t, int r, void *arg)
 int bases_prepare(struct server *s, uint64_t seq, const char *base, struct err *reterr)
 {
 	char name[PROTO_BASE_MAX + 1];
+	const char *tmpl = str_after(base, PROTO_BASE_TEMPLATE);
+	int r = tmpl ? images_prepare(s, tmpl, reterr) : 0;
+	if (tmpl && r == 0)
+		server_reply(s, seq, NULL, NULL);
+	if (tmpl)
+		return r;
 	if (!str_eq(base, HOST))
-		return err_set(
-		    reterr, -ENOENT, "unknown base %s: there is only \"" HOST "\"", base);
-	int r = host_name(name, reterr);
+		return err_set(reterr, -ENOENT,
+		    "unknown base %s: there is \"" HOST "\" and what is built of templates", base);
+	r = host_name(name, reterr);
 	if (r < 0)
 		return r;
 	if (is_built(name)) {

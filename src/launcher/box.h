@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "jail/cgroup.h"
 #include "jail/seccomp.h"
+#include "launcher/builds.h"
 #include "launcher/proto.h"
 #include "launcher/record.h"
 #include "launcher/server.h"
@@ -95,6 +96,7 @@ struct server {
 	struct task base_task, sweep_task;
 	struct link base_waiters;
 	char building[PROTO_BASE_MAX + 1];
+	struct builds builds;
 };
 
 struct box_waiter {
@@ -139,7 +141,7 @@ void box_close_status(struct box *b);
 int bases_find_current(struct server *s, struct err *reterr);
 /* 0 = answered later, or -errno */
 int bases_prepare(struct server *s, uint64_t seq, const char *base, struct err *reterr);
-const char *bases_dir(const struct server *s, const char *base); /* NULL = not prepared */
+const char *bases_dir(struct server *s, const char *base); /* NULL = not prepared */
 void bases_sweep(struct server *s);
 
 /* recover.c: at start. */

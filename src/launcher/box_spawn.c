@@ -23,7 +23,7 @@
 /* Paths that a plan points to. */
 struct plan_store {
 	struct child_plan plan;
-	char base[128], master[64], disk[64];
+	char base[128], master[64], disk[64], lowers[CHILD_LOWERS_MAX];
 	int status[2], log[2];
 };
 
@@ -124,7 +124,11 @@ static int make_plan(const struct box *b, struct plan_store *ps)
 		.landlock = s->landlock,
 		.fault = s->conf->fault,
 		.fault_arg = s->conf->fault_arg };
-	int r = path_printf(ps->base, sizeof(ps->base), "bases/%s", b->rec.base);
+	const char *image = images_hash(b->rec.base);
+	int r = image ? build_image_lowers(image, ps->lowers, sizeof(ps->lowers))
+		      : path_printf(ps->base, sizeof(ps->base), "bases/%s", b->rec.base);
+	if (image)
+		ps->plan.lowers = ps->lowers;
 	if (r == 0)
 		r = disk_master_path(b->rec.disk_bytes, ps->master, sizeof(ps->master));
 	if (r == 0)

@@ -20,8 +20,11 @@ struct seccomp_prog;
 
 #define CHILD_CGROUP_SHOWN 4
 
+#define CHILD_LOWERS_MAX 8192
+
 struct child_plan {
-	const char *base;   /* lower layer of the root */
+	const char *base;   /* lower layer of the root, the host's /usr is its /usr; or ... */
+	const char *lowers; /* ... NULL, or layers of an image, topmost first: "DIR:DIR" */
 	const char *master; /* formatted disk to copy; NULL = use a tmpfs */
 	const char *disk;   /* the copy */
 	const char *resolv_conf;

@@ -24,7 +24,9 @@ struct call {
 	struct proto_request req;
 	launcher_done_fn *done;
 	void *arg;
-	void (*item)(const char *id, void *arg); /* LIST */
+	void (*item)(const char *id, void *arg);	       /* LIST */
+	void (*log)(const struct proto_log *m, void *arg);     /* BUILD */
+	void (*image)(const struct proto_image *m, void *arg); /* IMAGES */
 	struct launcher *la;
 	struct err fail; /* a create that was lost: told when its rest is removed */
 };
@@ -164,6 +166,46 @@ int launcher_list(
 	return 0;
 }
 
+static struct call *call_name(
+    struct launcher *la, enum proto_kind kind, const char *name, launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_new(la, kind, done, arg);
+	if (c)
+		(void)str_copy(c->req.build.name, sizeof(c->req.build.name), name);
+	return c;
+}
+
+int launcher_build(struct launcher *la, const char *name, bool force,
+    void (*log)(const struct proto_log *m, void *arg), launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_name(la, PROTO_BUILD, name, done, arg);
+	if (!c)
+		return -ENOMEM;
+	c->req.build.force = force;
+	c->log = log;
+	return 0;
+}
+
+int launcher_build_cancel(struct launcher *la, const char *name, launcher_done_fn *done, void *arg)
+{
+	return call_name(la, PROTO_BUILD_CANCEL, name, done, arg) ? 0 : -ENOMEM;
+}
+
+int launcher_images(struct launcher *la, void (*image)(const struct proto_image *m, void *arg),
+    launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_new(la, PROTO_IMAGES, done, arg);
+	if (!c)
+		return -ENOMEM;
+	c->image = image;
+	return 0;
+}
+
+int launcher_image_remove(struct launcher *la, const char *name, launcher_done_fn *done, void *arg)
+{
+	return call_name(la, PROTO_IMAGE_REMOVE, name, done, arg) ? 0 : -ENOMEM;
+}
+
 /* ---- receiving ---- */
 
 static struct call *find_sent(struct launcher *la, uint64_t seq)
@@ -195,6 +237,20 @@ static void on_item(struct launcher *la, const struct proto_item *m)
 		c->item(m->id, c->arg);
 }
 
+static void on_log(struct launcher *la, const struct proto_log *m)
+{
+	struct call *c = find_sent(la, m->head.seq);
+	if (c && c->log)
+		c->log(m, c->arg);
+}
+
+static void on_image(struct launcher *la, const struct proto_image *m)
+{
+	struct call *c = find_sent(la, m->head.seq);
+	if (c && c->image)
+		c->image(m, c->arg);
+}
+
 static void on_event(struct launcher *la, const struct proto_event *m)
 {
 	struct launcher_watch *w = map_get(la->watches, m->id);
@@ -215,6 +271,12 @@ static void on_packet(struct outbox *o, const union proto_any *m, size_t n, void
 		break;
 	case PROTO_ITEM:
 		on_item(la, &m->item);
+		break;
+	case PROTO_LOG:
+		on_log(la, &m->log);
+		break;
+	case PROTO_IMAGE:
+		on_image(la, &m->image);
 		break;
 	default:
 		on_event(la, &m->event);

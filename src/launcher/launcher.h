@@ -49,6 +49,18 @@ int launcher_set_internet(
 int launcher_list(struct launcher *la, void (*item)(const char *id, void *arg),
     launcher_done_fn *done, void *arg);
 
+/* ---- images ---- */
+
+/* Build the image of a template; log for each line, then done: -EBUSY while that is going on
+ * already, -ECANCELED after a cancel. A build that a lost launcher took along starts again. */
+int launcher_build(struct launcher *la, const char *name, bool force,
+    void (*log)(const struct proto_log *m, void *arg), launcher_done_fn *done, void *arg);
+int launcher_build_cancel(struct launcher *la, const char *name, launcher_done_fn *done, void *arg);
+/* One call of image for each template that has one, is being built or failed to be. */
+int launcher_images(struct launcher *la, void (*image)(const struct proto_image *m, void *arg),
+    launcher_done_fn *done, void *arg);
+int launcher_image_remove(struct launcher *la, const char *name, launcher_done_fn *done, void *arg);
+
 /* Events of one sandbox. The handler must be unlinked before its memory goes. */
 struct launcher_watch {
 	char id[ID_SANDBOX_LEN + 1];

@@ -6,9 +6,11 @@ liblauncher_a_SOURCES = \
 	src/launcher/box_remove.c \
 	src/launcher/box_spawn.c \
 	src/launcher/box_watch.c \
+	src/launcher/builds.c src/launcher/builds.h \
 	src/launcher/child.c src/launcher/child.h \
 	src/launcher/client.c src/launcher/launcher.h \
 	src/launcher/disk.c src/launcher/disk.h \
+	src/launcher/images.c \
 	src/launcher/outbox.c src/launcher/outbox.h \
 	src/launcher/proto.c src/launcher/proto.h \
 	src/launcher/record.c src/launcher/record.h \

@@ -31,6 +31,7 @@ enum {
 	OPT_UID,
 	OPT_GID,
 	OPT_AGENT,
+	OPT_TEMPLATES,
 	OPT_MASK,
 	OPT_CIDR,
 	OPT_DNS,
@@ -45,6 +46,7 @@ static const struct option options[] = {
 	{ "owner-uid", required_argument, NULL, OPT_UID },
 	{ "owner-gid", required_argument, NULL, OPT_GID },
 	{ "agent", required_argument, NULL, OPT_AGENT },
+	{ "templates", required_argument, NULL, OPT_TEMPLATES },
 	{ "mask", required_argument, NULL, OPT_MASK },
 	{ "cidr", required_argument, NULL, OPT_CIDR },
 	{ "dns", required_argument, NULL, OPT_DNS },
@@ -91,6 +93,9 @@ static int take_option(struct args *a, int opt, const char *value)
 		return parse_id(value, &c->owner_gid);
 	case OPT_AGENT:
 		c->agent = value;
+		return 0;
+	case OPT_TEMPLATES:
+		c->templates_dir = value;
 		return 0;
 	case OPT_MASK:
 		return add_to(a->masks, value);
@@ -141,7 +146,8 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr,
 		    "usage: sandglass-launcher --state DIR --runtime DIR --instance TAG "
 		    "--owner-uid N "
-		    "--owner-gid N --agent FILE [--mask DIR]... [--cidr NET] [--dns ADDR]... "
+		    "--owner-gid N --agent FILE [--templates DIR] [--mask DIR]... [--cidr NET] "
+		    "[--dns ADDR]... "
 		    "[--no-network] [--debug]\nIt is started by sandglassd, not by hand.\n");
 		return EXIT_FAILURE;
 	}

@@ -21,7 +21,7 @@
 #define PROTO_BASE_TEMPLATE "template:" /* and its name: the image built of it */
 #define PROTO_SOCKET_DIR 128
 #define PROTO_NAME_MAX 63 /* of a template */
-#define PROTO_HASH_LEN 32
+#define PROTO_IMAGE_HASH_LEN 32
 #define PROTO_STEP_MAX 31
 
 enum proto_kind {
@@ -138,8 +138,8 @@ struct proto_image {
 	char name[PROTO_NAME_MAX + 1]; /* of the template */
 	uint32_t state;
 	/* of the image that there is, if any */
-	char hash[PROTO_HASH_LEN + 1]; /* "" = none */
-	char format[8];		       /* "erofs" */
+	char hash[PROTO_IMAGE_HASH_LEN + 1]; /* "" = none */
+	char format[8];			     /* "erofs" */
 	char kernel[64];
 	uint64_t bytes;
 	int64_t created_real_ns;

@@ -121,7 +121,7 @@ static int prepare_disk(const struct child_plan *p, int *ret_disk)
 
 static int mount_overlay(const char *lower, const char *upper, const char *work, const char *to)
 {
-	char opts[512];
+	char opts[4000];
 	int r = path_printf(opts, sizeof(opts),
 	    "lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,metacopy=off,index=off,volatile",
 	    lower, upper, work);
@@ -131,8 +131,36 @@ static int mount_overlay(const char *lower, const char *upper, const char *work,
 											    : 0;
 }
 
+/* Each layer of an image, as the sandbox's ids see it. */
+static int mount_image(const struct child_plan *p)
+{
+	char lower[3500];
+	size_t used = 0;
+	const char *from = p->lowers;
+	for (unsigned i = 0; *from; i++) {
+		char path[256], to[64];
+		size_t n = strcspn(from, ":");
+		if (n >= sizeof(path))
+			return -ENAMETOOLONG;
+		memcpy(path, from, n);
+		path[n] = '\0';
+		from += n + (from[n] == ':');
+		(void)snprintf(to, sizeof(to), STAGE "/i%u", i);
+		int k = snprintf(lower + used, sizeof(lower) - used, "%s%s", i ? ":" : "", to);
+		if (k < 0 || (size_t)k >= sizeof(lower) - used)
+			return -ENAMETOOLONG;
+		used += (size_t)k;
+		int r = mkdir(to, 0755) < 0 ? -errno : mnt_bind(path, to, MNT_RO, p->userns_fd);
+		if (r < 0)
+			return r;
+	}
+	return mount_overlay(lower, DISK "/root", DISK "/root.work", ROOT);
+}
+
 static int mount_layers(const struct child_plan *p)
 {
+	if (p->lowers)
+		return mount_image(p);
 	int r = mnt_bind(p->base, STAGE "/base", MNT_RO, p->userns_fd);
 	if (r == 0)
 		r = mnt_bind("/usr", STAGE "/usr", MNT_RO, p->userns_fd);

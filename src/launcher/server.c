@@ -183,6 +183,10 @@ static request_fn *const requests[] = {
 	[PROTO_ADOPT] = on_adopt,
 	[PROTO_USAGE] = on_usage,
 	[PROTO_INTERNET] = on_internet,
+	[PROTO_BUILD] = builds_on_build,
+	[PROTO_BUILD_CANCEL] = builds_on_cancel,
+	[PROTO_IMAGES] = images_on_list,
+	[PROTO_IMAGE_REMOVE] = images_on_remove,
 };
 
 static void on_packet(struct outbox *o, const union proto_any *m, size_t n, void *arg)
@@ -378,6 +382,8 @@ static int server_start(struct server *s, struct err *reterr)
 		r = open_network(s, reterr);
 	if (r == 0)
 		r = recover(s, reterr);
+	if (r == 0)
+		builds_recover(s);
 	if (r == 0 && !s->cgroups.v2) {
 		loop_timer_init(&s->poll, s->loop, server_on_poll, s);
 		server_on_poll(&s->poll, s);
@@ -398,6 +404,7 @@ static void leave_no_trace(struct server *s)
 static void server_stop(struct server *s)
 {
 	void *it = NULL;
+	builds_fini(s);
 	if (map_size(s->boxes) == 0)
 		leave_no_trace(s);
 	for (struct box *b; (b = map_next(s->boxes, &it, NULL)); it = NULL)
@@ -430,7 +437,9 @@ int server_run(const struct server_conf *c, int socket_consume, struct err *rete
 	list_masks(&s);
 	s.loop = loop_new();
 	s.boxes = map_new();
-	int r = s.loop && s.boxes ? 0 : err_set(reterr, -ENOMEM, "out of memory");
+	int r = s.loop && s.boxes && builds_init(&s) == 0
+		    ? 0
+		    : err_set(reterr, -ENOMEM, "out of memory");
 	if (r == 0) {
 		r = outbox_init(&outbox, s.loop, socket_consume, on_packet, on_closed, &s);
 		if (r < 0)

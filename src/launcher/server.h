@@ -7,6 +7,7 @@
  * redirect them:
  *
  *   bases/NAME/       root file systems, read-only lower layers
+ *   layers/, images/, kernels/   image/build.h
  *   masters/SIZE      empty, formatted disks to copy from
  *   boxes/ID/         record, disk
  *   stage/            an empty directory; each sandbox's child mounts its own tmpfs here
@@ -24,10 +25,11 @@ struct server_conf {
 	const char *instance;
 	uid_t owner_uid;
 	gid_t owner_gid;
-	const char *agent;	  /* program that becomes process 1 of sandboxes; static */
-	const char *const *masks; /* host directories that no sandbox shall see, NULL at the end */
-	const char *cidr;	  /* NULL = a built-in one */
-	const char *const *dns;	  /* NULL = the host's */
+	const char *templates_dir; /* of which images are built; NULL = none are */
+	const char *agent;	   /* program that becomes process 1 of sandboxes; static */
+	const char *const *masks;  /* host directories that no sandbox shall see, NULL at the end */
+	const char *cidr;	   /* NULL = a built-in one */
+	const char *const *dns;	   /* NULL = the host's */
 	unsigned net_ready; /* network slots to keep prepared; 0 = network is off altogether */
 	/* Asked before each step of making a sandbox, also inside its child: a failure to play, or
 	 * 0. For tests; NULL otherwise. */

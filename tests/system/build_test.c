@@ -18,6 +18,7 @@
 #include "image/build.h"
 #include "lib/test.h"
 #include "lib/tmpdir.h"
+#include "shell_base.h"
 
 #define UID_BASE 0x70000000u
 #define STATE "state" /* beneath the test's directory, the working directory */
@@ -25,21 +26,6 @@
 static struct tmpdir dir;
 static char said[1 << 20]; /* "step: text\n" of the last build */
 static struct build_event end;
-
-static const char base_script[] =
-    "set -e; cd '%s'; mkdir -p base/usr/bin base/usr/lib base/usr/lib64 base/etc base/tmp "
-    "base/proc "
-    "base/dev base/run templates/more " STATE "/kernels/6.0-test\n"
-    "for d in bin lib lib64; do ln -s usr/$d base/$d; done\n"
-    "for p in sh cat mkdir rm ls chmod sleep touch id mv mount mknod chroot ln; do\n"
-    "  f=$(command -v $p); cp -L $f base/usr/bin/$p\n"
-    "  for l in $(ldd $f | grep -o '/[^ )]*'); do [ -e base$l ] || cp -L --parents $l base; done\n"
-    "done\n"
-    "printf 'root:x:0:0:root:/root:/bin/sh\\n' >base/etc/passwd\n"
-    "printf 'root:x:0:\\nsome:x:77:\\n' >base/etc/group; chmod 4755 base/usr/bin/id\n"
-    "chown 33:33 base/tmp; chmod 1777 base/tmp\n"
-    "touch " STATE "/kernels/6.0-test/vmlinux; ln -s 6.0-test " STATE "/kernels/current\n"
-    "chmod 700 " STATE "\n";
 
 static void shell(const char *fmt, const char *arg)
 {
@@ -51,7 +37,11 @@ static void shell(const char *fmt, const char *arg)
 static void set_up(void)
 {
 	tmpdir_make(&dir);
-	shell(base_script, dir.path);
+	shell(shell_base_script, dir.path);
+	shell("cd %s && mkdir -p templates/more " STATE "/kernels/6.0-test && touch " STATE
+	      "/kernels/6.0-test/vmlinux && ln -s 6.0-test " STATE "/kernels/current && "
+	      "chmod 700 " STATE,
+	    dir.path);
 	char path[128];
 	ck_assert_int_eq(chdir(tmpdir_at(&dir, STATE, path)), 0);
 	ck_assert_int_eq(build_init_dirs(), 0);
@@ -406,7 +396,7 @@ START_TEST(a_killed_build_leaves_only_rubbish)
 	(void)snprintf(command, sizeof(command), "! grep -q %s /proc/self/mountinfo",
 	    tmpdir_at(&dir, STATE, path));
 	ck_assert_int_eq(system(command), 0);
-	ck_assert_int_eq(build_sweep(nobody, NULL), 0);
+	ck_assert_int_eq(build_sweep(nobody, NULL, BUILD_IDLE_S), 0);
 	ck_assert_int_eq(count(".", "*.new"), 0);
 	build_good();
 }
@@ -421,21 +411,23 @@ START_TEST(sweeping_keeps_what_is_used)
 	(void)str_copy(first, sizeof(first), end.hash);
 	write_template("run: ['echo b >/a']\n");
 	build_good();
-	ck_assert_int_eq(build_sweep(nobody, first), 0);
+	ck_assert_int_eq(build_sweep(nobody, first, BUILD_IDLE_S), 0);
 	ck_assert_int_eq(build_image_read(first, &i), 0);
-	ck_assert_int_eq(build_sweep(nobody, NULL), 0);
+	ck_assert_int_eq(build_sweep(nobody, NULL, BUILD_IDLE_S), 0);
 	ck_assert_int_eq(build_image_read(first, &i), -ENOENT);
 	ck_assert_int_eq(build_image_read(end.hash, &i), 0);
 	ck_assert_int_eq(count("layers -mindepth 1 -maxdepth 1", "*"), 6); /* those of first, too */
 	shell("touch -d '2 days ago' layers/*%s", "");
-	ck_assert_int_eq(build_sweep(nobody, NULL), 0);
+	ck_assert_int_eq(build_sweep(nobody, NULL, BUILD_IDLE_S), 0);
 	ck_assert_int_eq(count("layers -mindepth 1 -maxdepth 1", "*"), 4);
 	/* in use by a sandbox though its template was removed */
 	(void)str_copy(first, sizeof(first), end.hash);
-	ck_assert_int_eq(build_forget("t", nobody, first), 0);
+	ck_assert_int_eq(build_unname("t"), 0);
+	ck_assert_int_eq(build_sweep(nobody, first, 0), 0);
 	ck_assert_int_eq(build_image_find("t", &i), -ENOENT);
 	ck_assert_int_eq(build_image_read(first, &i), 0);
-	ck_assert_int_eq(build_forget("t", nobody, NULL), 0);
+	ck_assert_int_eq(build_unname("t"), 0);
+	ck_assert_int_eq(build_sweep(nobody, NULL, 0), 0);
 	ck_assert_int_eq(count("layers images -mindepth 1 -maxdepth 1", "*"), 1); /* names */
 }
 END_TEST

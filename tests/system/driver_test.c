@@ -65,7 +65,8 @@ static void wait_for(struct rig *r, struct seen *s)
 	s->there = 0;
 }
 
-static struct template tmpl = { .base = (char *)"host" };
+static char *host_base[] = { (char *)"host", NULL };
+static struct template tmpl = { .build.bases = host_base };
 
 static struct vmm_spec spec_of(const char *id)
 {

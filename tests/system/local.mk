@@ -10,19 +10,21 @@ tests_system_system_test_SOURCES = \
 	tests/system/driver_test.c \
 	tests/system/escape_test.c \
 	tests/system/fault_test.c \
+	tests/system/image_test.c \
 	tests/system/lifecycle_test.c \
 	tests/system/limit_test.c \
 	tests/system/network_test.c \
 	tests/system/recovery_test.c \
 	tests/system/rig.c tests/system/rig.h \
+	tests/system/shell_base.h \
 	tests/system/system_test.c tests/system/system_tests.h
 tests_system_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/system
 tests_system_system_test_LDADD = libvmm.a liblauncher.a libhostnet.a libimage.a libjail.a libloop.a libbase.a \
 	$(NFTABLES_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) \
 	$(CHECK_LIBS)
 
-tests_system_build_test_SOURCES = tests/system/build_test.c
-tests_system_build_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
+tests_system_build_test_SOURCES = tests/system/build_test.c tests/system/shell_base.h
+tests_system_build_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/system
 tests_system_build_test_LDADD = libimage.a libjail.a libbase.a $(SECCOMP_LIBS) $(YAML_LIBS) $(JANSSON_LIBS) \
 	$(CRYPTO_LIBS) $(CHECK_LIBS)
 

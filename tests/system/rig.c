@@ -82,9 +82,11 @@ static void run_in_process(struct rig *r, const char *state, const char *run, co
 static void become_launcher(struct rig *r, int sock)
 {
 	char state[PATH_LEN_MAX], run[PATH_LEN_MAX], agent[PATH_LEN_MAX], exe[PATH_LEN_MAX], id[16];
+	char templates[PATH_LEN_MAX];
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(state, sizeof(state), "%s/state", r->dir);
 	(void)snprintf(run, sizeof(run), "%s/run", r->dir);
+	(void)snprintf(templates, sizeof(templates), "%s/templates", r->dir);
 	(void)snprintf(id, sizeof(id), "%d", OWNER_ID);
 	make_absolute(program("RIG_PROBE", "tests/system/probe_init"), agent);
 	if (dup2(sock, 3) < 0)
@@ -94,8 +96,8 @@ static void become_launcher(struct rig *r, int sock)
 		run_in_process(r, state, run, agent);
 	make_absolute(program("RIG_LAUNCHER", "sandglass-launcher"), exe);
 	(void)execl(exe, exe, "--state", state, "--runtime", run, "--instance", r->instance,
-	    "--owner-uid", id, "--owner-gid", id, "--agent", agent, "--cidr", RIG_CIDR,
-	    r->network ? NULL : "--no-network", (char *)NULL);
+	    "--owner-uid", id, "--owner-gid", id, "--agent", agent, "--templates", templates,
+	    "--cidr", RIG_CIDR, r->network ? NULL : "--no-network", (char *)NULL);
 	_exit(1);
 }
 

@@ -15,6 +15,7 @@ static Suite *system_suite(void)
 	add_fault_tests(s);
 	add_network_tests(s);
 	add_recovery_tests(s);
+	add_image_tests(s);
 	return s;
 }
 
