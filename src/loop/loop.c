@@ -24,7 +24,8 @@
 #include "base/mem.h"
 #include "loop/timers.h"
 
-static_assert(sizeof(struct event) <= sizeof(((struct loop_io *)0)->ev), "loop.h: ev is too small");
+static_assert(
+    sizeof(struct event) <= sizeof(((struct loop_io *)0)->ev[0]), "loop.h: ev is too small");
 
 struct post {
 	struct link link;
@@ -206,24 +207,35 @@ int loop_io_init(struct loop_io *io, struct loop *l, int fd,
 	return 0;
 }
 
+/* Of the two events only the one that changes is touched: one system call, not two. */
+static int want_one(struct loop_io *io, unsigned events, unsigned one, short what)
+{
+	struct event *ev = event_of(io->ev[one == LOOP_WRITE]);
+	if ((io->want & one) == (events & one))
+		return 0;
+	what |= (short)(EV_PERSIST | (events & LOOP_EDGE ? EV_ET : 0));
+	if (!(events & one))
+		(void)event_del(ev);
+	else if (event_assign(ev, io->loop->base, io->fd, what, io_fired, io) < 0 ||
+		 event_add(ev, NULL) < 0)
+		return -ENOMEM;
+	io->want ^= one;
+	return 0;
+}
+
+static int want_both(struct loop_io *io, unsigned events)
+{
+	int r = want_one(io, events, LOOP_READ, EV_READ);
+	return r < 0 ? r : want_one(io, events, LOOP_WRITE, EV_WRITE);
+}
+
 int loop_io_want(struct loop_io *io, unsigned events)
 {
-	if (io->want == events)
-		return 0;
-	if (io->want)
-		(void)event_del(event_of(io->ev));
-	io->want = 0;
-	if (!events)
-		return 0;
-	short what =
-	    (short)((events & LOOP_READ ? EV_READ : 0) | (events & LOOP_WRITE ? EV_WRITE : 0) |
-		    (events & LOOP_EDGE ? EV_ET : 0));
-	if (event_assign(event_of(io->ev), io->loop->base, io->fd, (short)(what | EV_PERSIST),
-		io_fired, io) < 0 ||
-	    event_add(event_of(io->ev), NULL) < 0)
-		return -ENOMEM;
-	io->want = events;
-	return 0;
+	/* Either both tell edges or none does. */
+	if ((io->want ^ events) & LOOP_EDGE)
+		(void)want_both(io, 0);
+	io->want = (io->want & ~LOOP_EDGE) | (events & LOOP_EDGE);
+	return want_both(io, events);
 }
 
 void loop_io_fini(struct loop_io *io)

@@ -37,7 +37,7 @@ struct loop_io {
 	int fd;
 	unsigned want;
 	bool live;
-	_Alignas(16) unsigned char ev[128];
+	_Alignas(16) unsigned char ev[2][128]; /* to read, to write */
 };
 int loop_io_init(struct loop_io *io, struct loop *l, int fd,
     void (*cb)(struct loop_io *io, unsigned events, void *arg), void *arg);
