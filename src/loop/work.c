@@ -53,13 +53,19 @@ static void deliver(void *arg)
 	}
 }
 
-/* With the lock held. A post that cannot be made now is made with the next job, or by work_free().
- */
+/* Takes the lock. The loop is told after it was given back, or it would wait for it at once. A post
+ * that cannot be made now is made with the next job, or by work_free(). */
 static void finished(struct work *w, struct work_job *job)
 {
+	(void)pthread_mutex_lock(&w->lock);
 	push(&w->done_last, job);
-	if (!w->posted)
-		w->posted = loop_post(w->loop, deliver, w) == 0;
+	bool post = !w->posted;
+	w->posted = true;
+	(void)pthread_mutex_unlock(&w->lock);
+	bool failed = post && loop_post(w->loop, deliver, w) < 0;
+	(void)pthread_mutex_lock(&w->lock);
+	if (failed)
+		w->posted = false;
 }
 
 static void *lane_run(void *arg)
@@ -78,7 +84,6 @@ static void *lane_run(void *arg)
 			lane->last = &lane->first;
 		(void)pthread_mutex_unlock(&w->lock);
 		job->run(job);
-		(void)pthread_mutex_lock(&w->lock);
 		finished(w, job);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
@@ -141,6 +146,6 @@ void work_submit(struct work *w, unsigned lane, struct work_job *job)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	push(&w->lanes[lane].last, job);
-	(void)pthread_cond_signal(&w->lanes[lane].more);
 	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_cond_signal(&w->lanes[lane].more);
 }
