@@ -20,6 +20,7 @@
 
 #define LINKS_MAX 16 /* links to nothing that are followed one after the other */
 #define COPY_BYTES (128 * 1024)
+#define WRITEBACK_BYTES (8 * 1024 * 1024)
 #define XATTR_NAMES_MAX 65536
 #define NEW_MODE 0666 /* less the umask */
 #define KEPT_MODE 01777
@@ -276,10 +277,24 @@ int staged_file_expect(const struct staged_file *s, uint64_t n, struct err *rete
 	return n / v.f_frsize >= v.f_bavail && n > 0 ? file_error(reterr, -ENOSPC, s->path) : 0;
 }
 
+/* Without this, a file as large as the sandbox's memory fills it with bytes that must be written
+ * before any can be had again, and the upload stands still meanwhile. Only a hint. */
+static void begin_writeback(struct staged_file *s)
+{
+	if (s->written - s->begun < WRITEBACK_BYTES)
+		return;
+	(void)sync_file_range(s->fd, s->begun, s->written - s->begun, SYNC_FILE_RANGE_WRITE);
+	s->begun = s->written;
+}
+
 int staged_file_write(struct staged_file *s, const void *p, size_t n, struct err *reterr)
 {
 	int r = fd_write_all(s->fd, p, n);
-	return r < 0 ? file_error(reterr, r, s->path) : 0;
+	if (r < 0)
+		return file_error(reterr, r, s->path);
+	s->written += (off_t)n;
+	begin_writeback(s);
+	return 0;
 }
 
 /* ---- metadata ---- */

@@ -39,6 +39,7 @@ struct staged_file {
 	char path[PATH_LEN_MAX];	 /* as it was asked for */
 	char parents[PATH_LEN_MAX];	 /* path of the target's directory as it was asked for */
 	size_t parents_kept;		 /* so much of it existed */
+	off_t written, begun; /* bytes in fd; up to where writing them to disk has begun */
 };
 
 /* path is absolute. Makes the missing directories above it. 0, or -errno with reterr naming path;
