@@ -37,7 +37,7 @@
 #include "wire/http_range.h"
 #include "wire/url.h"
 
-#define PIECE (128 * 1024)
+#define PIECE (256 * 1024)
 #define ETAG_MAX 64
 /* Smaller ones gain nothing; larger ones are better fetched in ranges, with their size told. */
 #define GZIP_MIN 1024
@@ -54,11 +54,11 @@ struct download {
 	char *path, *workdir;
 	int fd;
 	struct stat file;
-	bool endless;	      /* no size is known: to the end of the file */
-	uint64_t at, left;    /* next byte, and how many still to read */
-	unsigned char *piece; /* PIECE bytes */
-	size_t n;	      /* in it */
-	struct gzip *gzip;    /* NULL: as it is */
+	bool endless;	   /* no size is known: to the end of the file */
+	uint64_t at, left; /* next byte, and how many still to read */
+	struct buf piece;  /* of PIECE bytes at most */
+	size_t n;	   /* read into it */
+	struct gzip *gzip; /* NULL: as it is */
 	struct buf packed;
 	char name[PATH_LEN_MAX]; /* absolute path */
 };
@@ -68,7 +68,7 @@ static void download_free(struct download *d)
 	as_user_job_fini(&d->job);
 	mem_free(d->path);
 	mem_free(d->workdir);
-	mem_free(d->piece);
+	buf_fini(&d->piece);
 	gzip_free(d->gzip);
 	buf_fini(&d->packed);
 	(void)fd_close(d->fd);
@@ -91,9 +91,13 @@ static int open_regular(struct download *d)
 /* Up to max bytes from where we are. */
 static int read_piece(struct download *d, size_t max)
 {
+	void *space;
 	d->n = 0;
+	buf_consume(&d->piece, buf_len(&d->piece));
+	if (buf_reserve(&d->piece, max, &space) < 0)
+		return -ENOMEM;
 	while (d->n < max) {
-		ssize_t k = pread(d->fd, d->piece + d->n, max - d->n, (off_t)(d->at + d->n));
+		ssize_t k = pread(d->fd, (char *)space + d->n, max - d->n, (off_t)(d->at + d->n));
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)
@@ -102,6 +106,7 @@ static int read_piece(struct download *d, size_t max)
 			break;
 		d->n += (size_t)k;
 	}
+	buf_commit(&d->piece, d->n);
 	return 0;
 }
 
@@ -112,14 +117,16 @@ static void run_open(struct as_user_job *job)
 	if (r == 0)
 		r = open_regular(d);
 	if (r == 0)
-		r = read_piece(d, PIECE);
+		r = read_piece(d, d->file.st_size > 0 && d->file.st_size < PIECE
+				      ? (size_t)d->file.st_size
+				      : PIECE);
 	if (r < 0)
 		(void)file_error(&job->err, r, d->name); /* unless it was told already */
 }
 
 static void pack(struct download *d, bool last)
 {
-	if (gzip_write(d->gzip, d->piece, d->n, last, &d->packed) < 0)
+	if (gzip_write(d->gzip, buf_data(&d->piece), d->n, last, &d->packed) < 0)
 		(void)err_set(&d->job.err, -ENOMEM, "out of memory");
 }
 
@@ -154,10 +161,7 @@ static void cut(struct download *d)
 
 static int write_piece(struct download *d)
 {
-	const void *p = d->gzip ? buf_data(&d->packed) : d->piece;
-	size_t n = d->gzip ? buf_len(&d->packed) : d->n;
-	int r = n > 0 ? http_stream_write(d->st, p, n) : 0;
-	buf_reset(&d->packed);
+	int r = http_stream_write_buf(d->st, d->gzip ? &d->packed : &d->piece);
 	d->at += d->n;
 	d->left -= d->endless ? 0 : d->n;
 	return r;
@@ -228,7 +232,7 @@ static void choose(const struct download *d, struct choice *c)
 	int64_t now = clock_real_ms() / 1000, mtime = d->file.st_mtim.tv_sec;
 	uint64_t size = (uint64_t)d->file.st_size;
 	*c = (struct choice){ .status = 200, .length = size };
-	c->type = content_type_of(d->name, d->piece, d->n, d->n == size);
+	c->type = content_type_of(d->name, buf_data(&d->piece), d->n, d->n == size);
 	int refused = choose_coding(d, c, range != NULL);
 	(void)snprintf(c->etag, sizeof(c->etag), "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 ".%09ld%s\"",
 	    (uint64_t)d->file.st_ino, size, (uint64_t)mtime, d->file.st_mtim.tv_nsec,
@@ -325,8 +329,10 @@ static void send_first(struct download *d, const struct choice *c)
 		go_on(d);
 		return;
 	}
-	if (!d->endless && d->n > d->left)
+	if (!d->endless && d->n > d->left) {
 		d->n = (size_t)d->left;
+		buf_truncate(&d->piece, d->n);
+	}
 	if (!d->endless && d->n < d->left && d->n < PIECE)
 		cut(d); /* it shrank already */
 	else if (d->gzip)
@@ -395,8 +401,7 @@ static struct download *download_new(const char *path)
 		return NULL;
 	d->fd = -1;
 	d->path = mem_strdup(path ? path : "");
-	d->piece = mem_alloc(PIECE);
-	if (d->path && d->piece)
+	if (d->path)
 		return d;
 	download_free(d);
 	return NULL;

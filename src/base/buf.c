@@ -139,6 +139,11 @@ void buf_consume(struct buf *b, size_t n)
 		b->start = b->end = 0;
 }
 
+void buf_truncate(struct buf *b, size_t n)
+{
+	b->end = b->start + n;
+}
+
 char *buf_cstr(struct buf *b)
 {
 	void *space;

@@ -41,7 +41,8 @@ int buf_append_u32be(struct buf *b, uint32_t v);
 int buf_append_u64be(struct buf *b, uint64_t v);
 int buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap);
-void buf_consume(struct buf *b, size_t n); /* n <= buf_len() */
+void buf_consume(struct buf *b, size_t n);  /* n <= buf_len() */
+void buf_truncate(struct buf *b, size_t n); /* keep the first n <= buf_len() */
 /* NUL-terminate (not counted) and return the text. NULL on -ENOMEM. */
 char *buf_cstr(struct buf *b);
 /* Hand the bytes over as malloc'ed, NUL-terminated text; the buffer is empty then. */

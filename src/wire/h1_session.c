@@ -407,14 +407,28 @@ static bool h1_want_read(const struct http_session *s)
 
 /* ---- output ---- */
 
+/* The whole queue becomes the output. */
+static void exchange(struct http_stream *st, struct buf *dst)
+{
+	struct buf empty = *dst;
+	*dst = st->queue;
+	st->queue = empty;
+	http_buf_trim(&st->queue, true);
+	http_stream_note_sent(st, buf_len(dst));
+}
+
 /* Move body bytes from the queue to the output, framed: 0 or -ENOMEM with nothing moved. */
 static int frame_body(struct h1_session *h, struct http_stream *st, struct buf *dst)
 {
 	size_t n = buf_len(&st->queue);
-	if (n > HTTP_OUT_TARGET)
-		n = HTTP_OUT_TARGET;
 	if (n == 0)
 		return 0;
+	if (n >= HTTP_OUT_TARGET / 4 && buf_len(dst) == 0 && h->out_framing != H1_FRAMING_CHUNKED) {
+		exchange(st, dst);
+		return 0;
+	}
+	if (n > HTTP_OUT_TARGET)
+		n = HTTP_OUT_TARGET;
 	int r = h->out_framing == H1_FRAMING_CHUNKED ? h1_write_chunk(dst, buf_data(&st->queue), n)
 						     : buf_append(dst, buf_data(&st->queue), n);
 	if (r < 0)

@@ -109,6 +109,9 @@ struct http_session *http_stream_session(const struct http_stream *st);
 int http_stream_respond(struct http_stream *st, const struct http_head *head, bool end);
 /* Queue body bytes: 0, -ENOMEM, -EPIPE (our side already ended or the stream was reset). */
 int http_stream_write(struct http_stream *st, const void *p, size_t n);
+/* The same for all that is in b, which is empty then; its memory is taken over where that spares a
+ * copy, and b gets other memory or none. */
+int http_stream_write_buf(struct http_stream *st, struct buf *b);
 /* End our side; trailers (may be NULL) are copied. Dropped where the peer cannot take trailers. */
 int http_stream_end(struct http_stream *st, const struct http_fields *trailers);
 void http_stream_reset(struct http_stream *st, enum http_reset code);

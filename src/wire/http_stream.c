@@ -225,24 +225,50 @@ static bool is_dropped(const struct http_stream *st)
 	return st->no_body && !st->closed && st->send != HTTP_SEND_STATE_HEAD;
 }
 
-int http_stream_write(struct http_stream *st, const void *p, size_t n)
+static bool may_write(const struct http_stream *st, size_t n)
 {
-	if (is_dropped(st))
-		return 0;
 	if (st->closed || st->send != HTTP_SEND_STATE_BODY)
-		return -EPIPE;
-	if (st->write_left >= 0 && (uint64_t)st->write_left < n)
-		return -EPIPE; /* more than the head declared */
-	int r = buf_append(&st->queue, p, n);
-	if (r < 0)
-		return r;
+		return false;
+	return st->write_left < 0 || (uint64_t)st->write_left >= n; /* what the head declared */
+}
+
+static void queued(struct http_stream *st, size_t n)
+{
 	if (st->write_left >= 0)
 		st->write_left -= (int64_t)n;
 	if (n > 0) {
 		st->session->impl->produced(st);
 		http_session_wake(st->session);
 	}
-	return 0;
+}
+
+int http_stream_write(struct http_stream *st, const void *p, size_t n)
+{
+	if (is_dropped(st))
+		return 0;
+	if (!may_write(st, n))
+		return -EPIPE;
+	int r = buf_append(&st->queue, p, n);
+	if (r == 0)
+		queued(st, n);
+	return r;
+}
+
+int http_stream_write_buf(struct http_stream *st, struct buf *b)
+{
+	size_t n = buf_len(b);
+	int r = 0;
+	if (n > 0 && !is_dropped(st) && may_write(st, n) && buf_len(&st->queue) == 0) {
+		struct buf empty = st->queue;
+		st->queue = *b;
+		*b = empty;
+		queued(st, n);
+	} else {
+		r = http_stream_write(st, buf_data(b), n);
+	}
+	if (r == 0)
+		buf_consume(b, buf_len(b));
+	return r;
 }
 
 int http_stream_end(struct http_stream *st, const struct http_fields *trailers)

@@ -250,6 +250,21 @@ int exchange_write(struct exchange *x, size_t n)
 	return r;
 }
 
+int exchange_write_buf(struct exchange *x, size_t n)
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	void *space;
+	ck_assert_int_eq(buf_reserve(&b, n, &space), 0);
+	for (size_t i = 0; i < n; i++)
+		((unsigned char *)space)[i] = pattern(x->written + i);
+	buf_commit(&b, n);
+	int r = http_stream_write_buf(x->st, &b);
+	ck_assert_uint_eq(buf_len(&b), r == 0 ? 0 : n);
+	if (r == 0)
+		x->written += n;
+	return r;
+}
+
 int exchange_end(struct exchange *x, const char *trailer)
 {
 	struct http_field fields[] = { { (char *)"x-trailer", (char *)trailer } };

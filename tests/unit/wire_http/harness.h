@@ -68,7 +68,8 @@ void peers_run(struct peer *a, struct peer *b, size_t step);
 struct exchange *peer_request(
     struct peer *p, const char *method, const char *path, int64_t length, bool end);
 int exchange_respond(struct exchange *x, int status, int64_t length, bool end);
-int exchange_write(struct exchange *x, size_t n); /* n bytes of the pattern */
+int exchange_write(struct exchange *x, size_t n);     /* n bytes of the pattern */
+int exchange_write_buf(struct exchange *x, size_t n); /* the same, giving the memory away */
 int exchange_end(struct exchange *x, const char *trailer);
 /* The body is the first n bytes of the pattern. */
 bool exchange_has_pattern(const struct exchange *x, size_t n);

@@ -44,6 +44,33 @@ static struct exchange *last(struct peer *p)
 	return p->x[p->n - 1];
 }
 
+/* Memory is handed over where nothing is queued, copied where something is; lengths are kept. */
+START_TEST(bodies_by_buffers)
+{
+	for (int64_t length = -1; length <= 50006; length += 50007) {
+		size_t step = open_large_pair(_i, 0);
+		struct exchange *c = peer_request(&client, "GET", "/", -1, true);
+		peers_run(&client, &server, step);
+		struct exchange *s = last(&server);
+		ck_assert_int_eq(exchange_respond(s, 200, length, false), 0);
+		ck_assert_int_eq(exchange_write_buf(s, 5), 0);
+		ck_assert_int_eq(exchange_write_buf(s, 0), 0);
+		ck_assert_int_eq(exchange_write_buf(s, 20000), 0);
+		peers_run(&client, &server, step);
+		ck_assert_int_eq(exchange_write_buf(s, 30001), 0);
+		ck_assert_int_eq(exchange_write_buf(s, 1), length < 0 ? 0 : -EPIPE);
+		ck_assert_int_eq(exchange_end(s, NULL), 0);
+		ck_assert_int_eq(exchange_write_buf(s, 1), -EPIPE);
+		peers_run(&client, &server, step);
+		ck_assert(exchange_has_pattern(c, s->written));
+		ck_assert_uint_eq(s->written, length < 0 ? 50007 : 50006);
+		ck_assert_uint_eq(s->sent, s->written);
+		ck_assert_uint_eq(c->closes + s->closes, 2);
+		close_pair();
+	}
+}
+END_TEST
+
 START_TEST(get_and_answer)
 {
 	size_t step = open_pair(_i, 0);
@@ -340,6 +367,7 @@ void pair_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "pair", 60);
 	tcase_add_loop_test(tc, get_and_answer, 0, CASES);
+	tcase_add_loop_test(tc, bodies_by_buffers, 0, CASES);
 	tcase_add_loop_test(tc, post_both_ways, 0, CASES);
 	tcase_add_loop_test(tc, bodies_that_must_not_be, 0, CASES);
 	tcase_add_loop_test(tc, writer_is_stopped_by_reader, 0, CASES);
