@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/fdutil.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "guest-kernel-agent/code/execution.h"
@@ -361,6 +362,7 @@ static int make_parts(struct agent *a, const struct options *o)
 
 static int run(struct agent *a, const struct options *o)
 {
+	mem_keep_freed();
 	log_open("sandglass-agent", o->level);
 	int r = prepare_process();
 	if (r == 0)

@@ -2,9 +2,44 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <stdbool.h>
+
 #include <openssl/evp.h>
 
+#include "base/mem.h"
 #include "base/str.h"
+
+struct hasher {
+	EVP_MD *md;
+	EVP_MD_CTX *ctx;
+};
+
+struct hasher *hasher_new(void)
+{
+	struct hasher *h = mem_zalloc(sizeof(*h));
+	if (!h)
+		return NULL;
+	h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	h->ctx = EVP_MD_CTX_new();
+	return h->md && h->ctx ? h : hasher_free(h);
+}
+
+struct hasher *hasher_free(struct hasher *h)
+{
+	if (!h)
+		return NULL;
+	EVP_MD_CTX_free(h->ctx);
+	EVP_MD_free(h->md);
+	return mem_free(h);
+}
+
+int hasher_sha256(struct hasher *h, const void *p, size_t n, unsigned char dst[HASH_SHA256_LEN])
+{
+	bool done = EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1 &&
+		    EVP_DigestUpdate(h->ctx, p, n) == 1 &&
+		    EVP_DigestFinal_ex(h->ctx, dst, NULL) == 1;
+	return done ? 0 : -ENOMEM;
+}
 
 int hash_sha256(const void *p, size_t n, unsigned char dst[HASH_SHA256_LEN])
 {

@@ -5,6 +5,12 @@
 
 #define HASH_SHA256_LEN 32
 
+/* For who hashes often: looking the function up in the library costs more than a short text. */
+struct hasher;
+struct hasher *hasher_new(void); /* NULL on -ENOMEM */
+struct hasher *hasher_free(struct hasher *h);
+int hasher_sha256(struct hasher *h, const void *p, size_t n, unsigned char dst[HASH_SHA256_LEN]);
+
 /* 0 or -ENOMEM (the library could not make its context). */
 int hash_sha256(const void *p, size_t n, unsigned char dst[HASH_SHA256_LEN]);
 /* As hexadecimal text, terminated. */

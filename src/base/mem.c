@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define SMALL 1024
+#define KEEP (1024 * 1024)
 
 /* Fault injection is per thread, so that a test's worker threads are not disturbed. */
 static _Thread_local long allocs;
@@ -110,6 +112,12 @@ void *mem_free(void *p)
 {
 	free(p);
 	return NULL;
+}
+
+void mem_keep_freed(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, KEEP);
+	(void)mallopt(M_TRIM_THRESHOLD, KEEP);
 }
 
 int mem_set_str(char **p, const char *s)

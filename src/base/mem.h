@@ -18,6 +18,11 @@ char *mem_strndup(const char *s, size_t n); /* always terminated */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void *mem_free(void *p); /* always returns NULL */
 
+/* For programs that move bulk data, once at their start: keep a megabyte of freed memory
+ * instead of giving it back and asking for it again with every buffer, each page of it by a fault.
+ */
+void mem_keep_freed(void);
+
 /* Replace *p by a copy of s (NULL allowed). 0 or -ENOMEM, then *p is unchanged. */
 int mem_set_str(char **p, const char *s);
 

@@ -248,6 +248,10 @@ int str_unbase64(struct buf *dst, const char *s, size_t n)
 
 int str_unpercent(struct buf *dst, const char *s, size_t n, bool plus_is_space)
 {
+	void *space;
+	int r = buf_reserve(dst, n, &space); /* what it decodes to is no longer */
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
 		if (c == '%') {
@@ -260,9 +264,9 @@ int str_unpercent(struct buf *dst, const char *s, size_t n, bool plus_is_space)
 		} else if (c == '+' && plus_is_space) {
 			c = ' ';
 		}
-		int r = buf_append_byte(dst, c);
-		if (r < 0)
-			return r;
+		*(unsigned char *)space = c;
+		space = (unsigned char *)space + 1;
+		buf_commit(dst, 1);
 	}
 	return 0;
 }

@@ -468,6 +468,7 @@ int worker_run(const struct config *c, const struct role_inherit *in)
 {
 	struct worker w = { .conf = c, .in = in };
 	struct err err = ERR_INIT;
+	mem_keep_freed();
 	int r = open_all(&w, &err);
 	if (r == 0)
 		r = watch(&w);

@@ -27,6 +27,7 @@ struct auth {
 	struct map *keys; /* hash in hex -> entry in entries */
 	struct entry *entries;
 	struct peer_limit *failures;
+	struct hasher *hasher;
 };
 
 struct auth *auth_new(void)
@@ -36,7 +37,8 @@ struct auth *auth_new(void)
 		return NULL;
 	a->keys = map_new();
 	a->failures = peer_limit_new(FAILURES_BURST, FAILURES_PER_MINUTE);
-	if (!a->keys || !a->failures)
+	a->hasher = hasher_new();
+	if (!a->keys || !a->failures || !a->hasher)
 		return auth_free(a);
 	return a;
 }
@@ -48,6 +50,7 @@ struct auth *auth_free(struct auth *a)
 	(void)map_free(a->keys);
 	(void)mem_free(a->entries);
 	(void)peer_limit_free(a->failures);
+	(void)hasher_free(a->hasher);
 	return mem_free(a);
 }
 
@@ -134,7 +137,7 @@ static const struct entry *find_entry(const struct auth *a, const char *key)
 {
 	unsigned char hash[HASH_SHA256_LEN];
 	char hex[2 * HASH_SHA256_LEN + 1];
-	if (!auth_is_key(key) || hash_sha256(key, AUTH_KEY_LEN, hash) < 0)
+	if (!auth_is_key(key) || hasher_sha256(a->hasher, key, AUTH_KEY_LEN, hash) < 0)
 		return NULL;
 	str_hex(hash, sizeof(hash), hex);
 	const struct entry *e = map_get(a->keys, hex);

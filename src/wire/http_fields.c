@@ -17,7 +17,7 @@
 #define FIELD_OVERHEAD 32 /* RFC 9113 10.5.1 */
 #define FIELDS_MIN 8
 
-#define BLOCK 1000 /* with its header what glibc still keeps in a thread's own lists */
+#define BLOCK 488 /* a usual head; with its own header not large to any allocator */
 
 struct http_fields_mem {
 	struct http_fields_mem *next;
