@@ -17,6 +17,7 @@
 
 #define FAILURES_BURST 20
 #define FAILURES_PER_MINUTE 30
+#define INDEX_LEN 16 /* bytes of a hash by which it is found: as good as all */
 
 struct entry {
 	unsigned char hash[HASH_SHA256_LEN];
@@ -24,7 +25,7 @@ struct entry {
 };
 
 struct auth {
-	struct map *keys; /* hash in hex -> entry in entries */
+	struct map *keys; /* beginning of the hash in hex -> entry in entries */
 	struct entry *entries;
 	struct peer_limit *failures;
 	struct hasher *hasher;
@@ -65,12 +66,12 @@ static const struct store_team *find_team(const struct store_team *teams, size_t
 static int add_entry(
     struct map *keys, struct entry *e, const struct store_key *k, const struct store_team *t)
 {
-	char hex[2 * HASH_SHA256_LEN + 1];
+	char hex[2 * INDEX_LEN + 1];
 	memcpy(e->hash, k->hash, sizeof(e->hash));
 	(void)str_copy(e->team.id, sizeof(e->team.id), t->id);
 	(void)str_copy(e->team.name, sizeof(e->team.name), t->name);
 	e->team.max_sandboxes = t->max_sandboxes;
-	str_hex(e->hash, sizeof(e->hash), hex);
+	str_hex(e->hash, INDEX_LEN, hex);
 	int r = map_add(keys, hex, e);
 	return r == -EEXIST ? 0 : r;
 }
@@ -136,10 +137,10 @@ const char *auth_request_key(const struct http_head *request)
 static const struct entry *find_entry(const struct auth *a, const char *key)
 {
 	unsigned char hash[HASH_SHA256_LEN];
-	char hex[2 * HASH_SHA256_LEN + 1];
+	char hex[2 * INDEX_LEN + 1];
 	if (!auth_is_key(key) || hasher_sha256(a->hasher, key, AUTH_KEY_LEN, hash) < 0)
 		return NULL;
-	str_hex(hash, sizeof(hash), hex);
+	str_hex(hash, INDEX_LEN, hex);
 	const struct entry *e = map_get(a->keys, hex);
 	return e && str_ct_eq(e->hash, sizeof(e->hash), hash, sizeof(hash)) ? e : NULL;
 }

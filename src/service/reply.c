@@ -27,8 +27,6 @@ static int build_head(struct http_head *head, const struct http_head *request, i
 	if (content_type) {
 		head->length = (int64_t)n;
 		r = http_fields_add(&head->fields, "content-type", content_type);
-		if (r == 0)
-			r = http_fields_addf(&head->fields, "content-length", "%zu", n);
 	}
 	if (r == 0)
 		r = copy_fields(&head->fields, extra);

@@ -57,16 +57,6 @@ static int write_fields(struct buf *dst, const struct http_fields *f, bool upgra
 	return r;
 }
 
-static int write_number(struct buf *dst, uint64_t v)
-{
-	char digits[20];
-	size_t at = sizeof(digits);
-	do
-		digits[--at] = (char)('0' + v % 10);
-	while (v /= 10);
-	return buf_append(dst, digits + at, sizeof(digits) - at);
-}
-
 static int write_texts(struct buf *dst, const char *const *texts)
 {
 	int r = 0;
@@ -77,10 +67,10 @@ static int write_texts(struct buf *dst, const char *const *texts)
 
 static int write_length(struct buf *dst, int64_t length)
 {
-	int r = buf_append_str(dst, "content-length: ");
-	if (r == 0)
-		r = write_number(dst, (uint64_t)length);
-	return r < 0 ? r : buf_append_str(dst, "\r\n");
+	char digits[HTTP_DIGITS];
+	const char *const line[] = { "content-length: ", http_digits((uint64_t)length, digits),
+		"\r\n", NULL };
+	return write_texts(dst, line);
 }
 
 static int write_rest(struct buf *dst, const struct http_fields *f, enum h1_framing framing,
@@ -112,12 +102,10 @@ int h1_write_request(struct buf *dst, const struct http_head *head, enum h1_fram
 int h1_write_response(struct buf *dst, const struct http_head *head, enum h1_framing framing,
     int64_t length, enum h1_connection connection)
 {
-	const char *const reason[] = { " ", http_status_text(head->status), "\r\n", NULL };
-	int r = buf_append_str(dst, "HTTP/1.1 ");
-	if (r == 0)
-		r = write_number(dst, (uint64_t)head->status);
-	if (r == 0)
-		r = write_texts(dst, reason);
+	char digits[HTTP_DIGITS];
+	const char *const line[] = { "HTTP/1.1 ", http_digits((uint64_t)head->status, digits), " ",
+		http_status_text(head->status), "\r\n", NULL };
+	int r = write_texts(dst, line);
 	return r < 0 ? r : write_rest(dst, &head->fields, framing, length, connection);
 }
 

@@ -4,7 +4,6 @@
  * the connection's output (NO_COPY), so they never pass through nghttp2's own frame buffer.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -14,15 +13,14 @@
 
 #define FRAME_HEADER 9
 #define PSEUDO_MAX 5
-#define LENGTH_DIGITS 24
 
 /* ---- heads ---- */
 
 struct block {
 	nghttp2_nv nv[LIMIT_HEAD_FIELDS + PSEUDO_MAX + 2];
 	size_t n;
-	char number[LENGTH_DIGITS];
-	char status[LENGTH_DIGITS];
+	char number[HTTP_DIGITS];
+	char status[HTTP_DIGITS];
 };
 
 static void block_add(struct block *b, const char *name, const char *value)
@@ -52,8 +50,7 @@ static void block_add_head(struct block *b, const struct http_head *head, const 
 	b->n = 0;
 	if (head->status) {
 		int status = head->status == 101 ? 200 : head->status; /* RFC 8441 5 */
-		(void)snprintf(b->status, sizeof(b->status), "%d", status);
-		block_add(b, ":status", b->status);
+		block_add(b, ":status", http_digits((uint64_t)status, b->status));
 	} else {
 		block_add(b, ":method", protocol ? "CONNECT" : head->method);
 		if (protocol)
@@ -65,8 +62,7 @@ static void block_add_head(struct block *b, const struct http_head *head, const 
 	}
 	block_add_fields(b, &head->fields);
 	if (length >= 0) {
-		(void)snprintf(b->number, sizeof(b->number), "%lld", (long long)length);
-		block_add(b, "content-length", b->number);
+		block_add(b, "content-length", http_digits((uint64_t)length, b->number));
 	}
 }
 

@@ -48,6 +48,16 @@ static bool are_all(const char *p, size_t n, unsigned char kind)
 	return all == kind;
 }
 
+const char *http_digits(uint64_t v, char dst[HTTP_DIGITS])
+{
+	char *at = dst + HTTP_DIGITS - 1;
+	*at = '\0';
+	do
+		*--at = (char)('0' + v % 10);
+	while (v /= 10);
+	return at;
+}
+
 bool http_is_token(const char *p, size_t n)
 {
 	return n > 0 && are_all(p, n, TOKEN);

@@ -137,6 +137,9 @@ int http_fields_copy(struct http_fields *dst, const struct http_fields *src);
 /* One name in a comma-separated list, in any case. */
 bool http_list_has(const char *list, const char *token);
 bool http_is_token(const char *p, size_t n);
+/* Decimal text at the end of dst: where it begins. Terminated. */
+#define HTTP_DIGITS 21
+const char *http_digits(uint64_t v, char dst[HTTP_DIGITS]);
 bool http_is_field_value(const char *p, size_t n);
 /* Visible ASCII that begins with '/', without a fragment; or "*". */
 bool http_is_path(const char *s);
