@@ -33,6 +33,12 @@ static void recover(int expected)
 	world_settle(&w);
 }
 
+static void on_put(int err, void *arg)
+{
+	ck_assert_int_eq(err, 0);
+	*(bool *)arg = true;
+}
+
 static void put_row(const char *id, const char *tmpl, int state)
 {
 	struct store_sandbox r = {
@@ -45,8 +51,9 @@ static void put_row(const char *id, const char *tmpl, int state)
 		.end_at_ns = clock_real_ns() + 1000000000000,
 	};
 	(void)str_copy(r.id, sizeof(r.id), id);
-	ck_assert_int_eq(store_put_sandbox(w.store, &r, NULL, NULL), 0);
-	world_settle(&w);
+	bool written = false; /* in a thread */
+	ck_assert_int_eq(store_put_sandbox(w.store, &r, on_put, &written), 0);
+	world_until(&w, written);
 }
 
 START_TEST(goes_on_as_before)
