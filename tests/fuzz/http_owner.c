@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 enum {
 	MODE_CLIENT = 1,
 	MODE_HOLD = 2,	/* never consume */

@@ -173,7 +173,8 @@ void peer_flush(struct peer *p)
 	ssize_t n;
 	while ((n = http_session_send(p->s, &out)) > 0)
 		continue;
-	record(&p->wire, buf_data(&out), buf_len(&out));
+	if (buf_len(&out) > 0)
+		record(&p->wire, buf_data(&out), buf_len(&out));
 	p->send_err = n;
 }
 
