@@ -92,7 +92,7 @@ static struct event_base *make_base(void)
 	struct event_config *cfg = event_config_new();
 	if (!cfg)
 		return NULL;
-	/* One thread runs the loop, loop_post() has a lock of its own, and so have timers a clock.
+	/* One thread runs the loop; loop_post() has its own lock, and timers have their own clock.
 	 */
 	(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	struct event_base *base = event_base_new_with_config(cfg);
