@@ -91,9 +91,10 @@ void kernel_send_interrupt(struct kernel *k)
 	char id[MESSAGE_ID_MAX];
 
 	k->run.interrupt = false;
-	if (!k->interrupt_by_message)
+	if (!k->interrupt_by_message) {
 		spawn_signal_group(k->pid, k->child.pidfd, SIGINT);
-	else if (kernel_request(k, &k->control, "interrupt_request", NULL, id) < 0)
+		kernel_watch_interrupt(k);
+	} else if (kernel_request(k, &k->control, "interrupt_request", NULL, id) < 0)
 		log_warn("no memory to interrupt a kernel");
 }
 
@@ -313,7 +314,7 @@ struct kernel *kernel_free(struct kernel *k)
 	channel_fini(&k->iopub);
 	loop_timer_fini(&k->limit);
 	loop_timer_fini(&k->quiet);
-	loop_timer_fini(&k->watch);
+	kernel_watch_fini(k);
 	loop_defer_fini(&k->deliver);
 	loop_io_fini(&k->output_io);
 	(void)fd_close(k->output);

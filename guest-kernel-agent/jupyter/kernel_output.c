@@ -85,7 +85,7 @@ static void finish_run(struct kernel *k)
 	CLEAN_JSON json_t *error = TAKE(k->run.error);
 
 	loop_timer_cancel(&k->quiet);
-	loop_timer_cancel(&k->watch);
+	kernel_watch_end(k);
 	/* Some kernels tell some errors only here. */
 	if (error && !k->run.told_error)
 		tell_error(k, error);

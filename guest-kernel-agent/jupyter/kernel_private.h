@@ -23,6 +23,7 @@ struct kernel_run {
 	bool interrupt; /* wanted, not yet sent */
 	bool replied, idle, told_error, stalled;
 	unsigned ticks;		    /* of the watchdog */
+	unsigned nudge_ms;	    /* until the next, after an interrupt */
 	char probe[MESSAGE_ID_MAX]; /* its request, "" = not sent */
 	struct kernel_reply reply;
 	json_t *error; /* content of a reply that tells one, until the run's end */
@@ -55,7 +56,7 @@ struct kernel {
 	bool info_replied, iopub_live, takes_along;
 
 	struct kernel_run run;
-	struct loop_timer watch;
+	struct loop_timer watch, nudge;
 	struct loop_timer quiet; /* runs while the rest of something is awaited on iopub */
 	struct message held;	 /* of iopub, not yet delivered as a whole */
 	bool holding, streaming;
@@ -79,7 +80,10 @@ void kernel_send_interrupt(struct kernel *k);
 
 /* kernel_watch.c */
 void kernel_watch_init(struct kernel *k);
-void kernel_watch_run(struct kernel *k); /* an execution begins */
+void kernel_watch_fini(struct kernel *k);
+void kernel_watch_end(struct kernel *k);
+void kernel_watch_interrupt(struct kernel *k); /* SIGINT was sent */
+void kernel_watch_run(struct kernel *k);       /* an execution begins */
 
 /* kernel_output.c */
 extern const struct channel_ops kernel_shell_ops, kernel_control_ops, kernel_iopub_ops;

@@ -61,11 +61,14 @@ def skip_control_flush():
 
 def wake_loop_on_signals():
     """An interrupt of a cell that awaits is a callback of the event loop, which may be asleep in a system call
-    that Python resumes after the signal. With any handler of its own the loop is woken by all signals."""
+    that Python resumes after the signal. With any handler of its own the loop is woken by all signals.
+    The handler of this one also ends system calls that began just after an interrupt came: the agent sends it
+    until the cell has ended."""
     import signal
     from tornado.ioloop import IOLoop
 
     IOLoop.current().asyncio_loop.add_signal_handler(signal.SIGWINCH, lambda: None)
+    signal.siginterrupt(signal.SIGWINCH, True)
 
 
 def make_app(kernelapp, make_kernel, along, output, startup):

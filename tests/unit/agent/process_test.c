@@ -2,6 +2,8 @@
 /* Processes with real children, and nothing of them left. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -224,6 +226,39 @@ START_TEST(test_killed_for_memory)
 }
 END_TEST
 
+/* What a process wrote before somebody killed it is in its pipes, and nothing of it is lost. */
+#define WRITTEN 60000
+START_TEST(test_output_before_a_kill)
+{
+	static const char *const more[] = { "", "sleep 0.05 & " };
+	struct fixture f;
+	char file[] = "/tmp/sandglass-kill-XXXXXX", command[256];
+	setup(&f, &(struct processes_conf){ 0 });
+	int fd = mkstemp(file);
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	for (int i = 0; i < 200; i++) {
+		(void)snprintf(command, sizeof(command),
+		    "%shead -c %d /dev/zero; echo err >&2; rm %s; %s", more[i % 2], WRITTEN, file,
+		    i % 4 < 2 ? "kill -9 $$" : "exec sleep 60");
+		fd = open(file, O_CREAT | O_CLOEXEC, 0600);
+		ck_assert_int_ge(fd, 0);
+		(void)close(fd);
+		struct process *p = start(&f, command, 0);
+		while (access(file, F_OK) == 0) /* nobody reads meanwhile */
+			(void)poll(NULL, 0, 1);
+		if (i % 4 >= 2)
+			ck_assert_int_eq(kill(process_pid(p), SIGKILL), 0);
+		turn_to_end(&f, p);
+		check_end(p, PROCESS_END_SIGNALED, "signal: killed");
+		ck_assert_uint_eq(process_bytes(p, PROCESS_EVENT_STDOUT), WRITTEN);
+		ck_assert_uint_eq(process_bytes(p, PROCESS_EVENT_STDERR), 4);
+		process_unref(p);
+	}
+	teardown(&f);
+}
+END_TEST
+
 START_TEST(test_free_kills)
 {
 	struct fixture f;
@@ -419,6 +454,7 @@ void add_process_tests(Suite *s)
 	tcase_add_test(tc, test_in_a_row);
 	tcase_add_test(tc, test_at_once);
 	tcase_add_test(tc, test_killed_for_memory);
+	tcase_add_test(tc, test_output_before_a_kill);
 	tcase_add_test(tc, test_free_kills);
 	tcase_add_test(tc, test_retention);
 	tcase_add_test(tc, test_slow_reader);
