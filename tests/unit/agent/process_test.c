@@ -196,7 +196,7 @@ START_TEST(test_killed_for_memory)
 	ck_assert_int_eq(write(fd, "oom_kill 3\n", 11), 11);
 	(void)close(fd);
 	setup(&f, &(struct processes_conf){ .oom_file = file });
-	struct process *before = start(&f, "sleep 60 & wait", 0);
+	struct process *before = start(&f, "exec sleep 60", 0);
 	struct process *p = start(&f, "kill -9 $$", 0);
 	turn_to_end(&f, p);
 	check_end(p, PROCESS_END_SIGNALED, "signal: killed");
@@ -237,7 +237,7 @@ START_TEST(test_output_before_a_kill)
 	int fd = mkstemp(file);
 	ck_assert_int_ge(fd, 0);
 	(void)close(fd);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 80; i++) {
 		(void)snprintf(command, sizeof(command),
 		    "%shead -c %d /dev/zero; echo err >&2; rm %s; %s", more[i % 2], WRITTEN, file,
 		    i % 4 < 2 ? "kill -9 $$" : "exec sleep 60");
