@@ -17,7 +17,7 @@
 	"0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, " \
 	"192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3"
 
-static int run(const char *commands, struct err *reterr)
+int rules_run(const char *commands, struct err *reterr)
 {
 	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (!nft)
@@ -133,7 +133,7 @@ int rules_install(const struct plan *p, const char *const *dns, struct err *rete
 	if (text)
 		r = expand_links(&commands, text, p->instance);
 	text = r == 0 ? buf_cstr(&commands) : NULL;
-	r = text ? run(text, reterr) : err_set(reterr, -ENOMEM, "nftables: out of memory");
+	r = text ? rules_run(text, reterr) : err_set(reterr, -ENOMEM, "nftables: out of memory");
 	return r;
 }
 
@@ -143,5 +143,5 @@ int rules_remove(const struct plan *p, struct err *reterr)
 	int r = buf_printf(&b, "table inet sandglass_%s {}\ndelete table inet sandglass_%s\n",
 	    p->instance, p->instance);
 	return r < 0 || !buf_cstr(&b) ? err_set(reterr, -ENOMEM, "nftables: out of memory")
-				      : run(buf_cstr(&b), reterr);
+				      : rules_run(buf_cstr(&b), reterr);
 }

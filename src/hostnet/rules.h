@@ -13,3 +13,5 @@ struct err;
 /* Replace the instance's table in one transaction. dns: numeric IPv4 addresses, NULL at the end. */
 int rules_install(const struct plan *p, const char *const *dns, struct err *reterr);
 int rules_remove(const struct plan *p, struct err *reterr); /* also 0 when there is none */
+/* Other commands of nft(8), in the network namespace of the calling thread. */
+int rules_run(const char *commands, struct err *reterr);

@@ -9,12 +9,15 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +26,7 @@
 #include "base/err.h"
 #include "base/fdutil.h"
 #include "hostnet/netlink.h"
+#include "hostnet/tap.h"
 #include "lib/test.h"
 
 #define INTERNET "198.51.100.2"
@@ -168,6 +172,15 @@ static int try_bind(const char *host, int port)
 	return bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? errno : 0;
 }
 
+static int try_open_tap(const char *host, int uid)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI, .ifr_name = TAP_NAME };
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	if (setgid((gid_t)uid) < 0 || setuid((uid_t)uid) < 0)
+		return errno;
+	return ioctl(fd, TUNSETIFF, &req) < 0 ? errno : 0;
+}
+
 /* ---- tests ---- */
 
 static struct hostnet *open_net(void)
@@ -308,6 +321,103 @@ START_TEST(a_restart_adopts_what_lives)
 }
 END_TEST
 
+/* ---- a guest with a kernel of its own: a namespace whose only link is the other end of the tap
+ * ----
+ */
+
+static void pump(int a, int b)
+{
+	char frame[2048];
+	struct pollfd p[] = { { a, POLLIN, 0 }, { b, POLLIN, 0 } };
+	while (poll(p, 2, -1) > 0)
+		for (int i = 0; i < 2; i++) {
+			ssize_t n = p[i].revents ? read(p[i].fd, frame, sizeof(frame)) : 0;
+			if (n > 0)
+				(void)!write(p[!i].fd, frame, (size_t)n);
+		}
+}
+
+static void become_guest(int tap, const char *guest_address, int sync)
+{
+	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI, .ifr_name = "eth0" };
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWNET) < 0)
+		_exit(1);
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC), nl = netlink_open();
+	if (ioctl(fd, TUNSETIFF, &req) < 0 ||
+	    netlink_add_address(nl, "eth0", address(guest_address), TAP_PREFIX) < 0 ||
+	    netlink_set_link(nl, "eth0", true) < 0 ||
+	    netlink_add_default_route(nl, address(TAP_ADDRESS), "eth0") < 0 ||
+	    write(sync, "r", 1) != 1)
+		_exit(2);
+	pump(tap, fd);
+	_exit(3);
+}
+
+static pid_t start_guest(int tap, const char *guest_address, int *ret_ns)
+{
+	int sync[2];
+	char c, path[64];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		become_guest(tap, guest_address, sync[1]);
+	ck_assert_int_eq(read(sync[0], &c, 1), 1);
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	*ret_ns = open(path, O_RDONLY | O_CLOEXEC);
+	(void)close(sync[0]);
+	(void)close(sync[1]);
+	return pid;
+}
+
+static void stop_guest(pid_t pid, int ns)
+{
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	(void)close(ns);
+}
+
+START_TEST(a_guest_has_the_network_of_its_slot)
+{
+	struct hostnet *h = open_net();
+	struct hostnet_slot s, other;
+	struct err err = ERR_INIT;
+	int tap = -1, guest_ns = -1;
+	hostnet_settle(h);
+	take(h, &s, true);
+	take(h, &other, true);
+	ck_assert_msg(tap_add(s.netns_fd, 65533, &tap, &err) == 0, "%s", err.text);
+	pid_t guest = start_guest(tap, TAP_GUEST_ADDRESS, &guest_ns);
+	ck_assert_int_eq(inside(guest_ns, try_tcp, INTERNET, 8000), 0);
+	ck_assert_int_eq(inside(guest_ns, try_dns, "10.213.64.1", 53), 0);
+	static const char *const refused[] = { UPLINK, TAP_ADDRESS, "169.254.169.254", "10.0.0.1" };
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		ck_assert_msg(inside(guest_ns, try_tcp, refused[i], 22) != 0, "%s", refused[i]);
+	ck_assert_int_ne(inside(guest_ns, try_tcp, other.address, 8000), 0);
+	ck_assert_int_ne(inside(guest_ns, try_tcp, s.address, 8000), 0);
+	/* nothing comes in that was not asked for, and the policy of the slot is the guest's */
+	ck_assert_int_ne(inside(internet_ns, try_tcp, s.address, 8000), 0);
+	ck_assert_int_eq(hostnet_set_internet(h, s.index, false, &err), 0);
+	ck_assert_int_eq(inside(guest_ns, try_tcp, INTERNET, 8000), ENETUNREACH);
+	ck_assert_int_eq(hostnet_set_internet(h, s.index, true, &err), 0);
+	ck_assert_int_eq(inside(guest_ns, try_tcp, INTERNET, 8000), 0);
+	stop_guest(guest, guest_ns);
+	/* an address that is not its own gets nowhere */
+	guest = start_guest(tap, "169.254.0.23", &guest_ns);
+	ck_assert_int_ne(inside(guest_ns, try_tcp, INTERNET, 8000), 0);
+	stop_guest(guest, guest_ns);
+	(void)close(tap);
+	/* one that is opened by its name belongs to its owner */
+	ck_assert_msg(tap_add(other.netns_fd, 65533, NULL, &err) == 0, "%s", err.text);
+	ck_assert_int_eq(inside(other.netns_fd, try_open_tap, "", 65534), EPERM);
+	ck_assert_int_eq(inside(other.netns_fd, try_open_tap, "", 65533), 0);
+	(void)close(s.netns_fd);
+	(void)close(other.netns_fd);
+	close_net(h);
+	ck_assert_uint_eq(count_links(), 0);
+}
+END_TEST
+
 START_TEST(bad_settings_are_named)
 {
 	static const char *const dns[] = { "not-an-address", NULL };
@@ -336,6 +446,7 @@ static Suite *hostnet_suite(void)
 	tcase_add_test(tc, off_means_unreachable_at_once);
 	tcase_add_test(tc, slots_are_used_again_and_nothing_stays);
 	tcase_add_test(tc, a_restart_adopts_what_lives);
+	tcase_add_test(tc, a_guest_has_the_network_of_its_slot);
 	tcase_add_test(tc, bad_settings_are_named);
 	return s;
 }
