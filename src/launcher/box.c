@@ -43,6 +43,7 @@ struct box *box_new(struct server *s, const char *id)
 	(void)str_copy(b->rec.id, sizeof(b->rec.id), id);
 	b->oom_fd = b->pids_fd = b->wd_oom = b->wd_pids = b->disk_fd = b->netns_fd = -1;
 	b->control_fd = b->data_fd = b->status_fd = b->log_fd = -1;
+	vm_init(&b->vm);
 	link_init(&b->waiters);
 	loop_timer_init(&b->look, s->loop, on_look, b);
 	if (map_add(s->boxes, id, b) < 0) {
@@ -67,6 +68,7 @@ struct box *box_free(struct box *b)
 	const int fds[] = { b->disk_fd, b->netns_fd, b->control_fd, b->data_fd };
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		(void)fd_close(fds[i]);
+	vm_fini(&b->vm);
 	for (struct link *l; (l = list_pop_front(&b->waiters));)
 		(void)mem_free(container_of(l, struct box_waiter, link));
 	return mem_free(b);

@@ -25,6 +25,7 @@
 #include "launcher/server.h"
 #include "launcher/slots.h"
 #include "launcher/task.h"
+#include "launcher/vm.h"
 #include "loop/loop.h"
 #include "loop/op.h"
 
@@ -60,7 +61,8 @@ struct box {
 	bool child_running;
 	uint32_t wait; /* number of the step's wait that is to be woken */
 	int control_fd,
-	    data_fd;   /* listeners, between their making and the start of the child, -1 */
+	    data_fd; /* listeners, between their making and the start of the child, -1 */
+	struct vm vm;
 	int status_fd; /* socket to the child until it has become the agent, -1 */
 	struct loop_io status_io;
 	int log_fd; /* pipe from the agent's error output, -1 */
@@ -81,6 +83,7 @@ struct server {
 	struct cgroup_tree cgroups;
 	struct slots slots;
 	struct seccomp_prog filter;
+	struct vm_host vm_host;
 	struct hostnet *net; /* NULL = loopback only */
 	struct loop_io net_io;
 	int agent_fd; /* sealed copy of the agent program */
@@ -132,7 +135,18 @@ void box_unwatch_log(struct box *b);
 void server_on_poll(struct loop_timer *t, void *arg);
 void server_on_inotify(struct loop_io *io, unsigned events, void *arg);
 
-/* box_spawn.c: start the child of a box that has everything else; its end, or its becoming the
+/* box_spawn.c: what a child of any kind is started with. It closes its ends itself. */
+struct spawn {
+	int status[2], log[2];
+	struct cgroup_door door;
+};
+int spawn_open(struct box *b, struct spawn *sp);
+/* run never returns. The record is written, the child is watched and let go. 0 or -errno. */
+int spawn_run(struct box *b, struct spawn *sp, void (*run)(const void *plan), const void *plan);
+/* Also the box's own descriptors that the child has now; after a failure, too. */
+void spawn_close(struct box *b, struct spawn *sp);
+
+/* Start the child of a box that has everything else; its end, or its becoming the
  * agent, wakes the create. */
 int box_spawn(struct box *b, struct err *reterr);
 void box_close_status(struct box *b);

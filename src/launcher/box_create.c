@@ -29,19 +29,26 @@
 
 #define BACKLOG 128
 
+static int reserve_base(struct box *b, struct err *reterr)
+{
+	const char *base = bases_dir(b->srv, b->want.base);
+	if (!base)
+		return err_set(reterr, -ENOENT, "base %s is not prepared", b->want.base);
+	(void)str_copy(b->rec.base, sizeof(b->rec.base), base);
+	return 0;
+}
+
 static int begin_reserve(struct op *op)
 {
 	struct box *b = op->owner;
 	struct server *s = b->srv;
 	int r = box_fault(b, "reserve");
-	if (r < 0)
-		return r;
-	const char *base = bases_dir(s, b->want.base);
-	if (!base)
-		return op_fail(op, -ENOENT, "base %s is not prepared", b->want.base);
-	(void)str_copy(b->rec.base, sizeof(b->rec.base), base);
+	b->rec.kind = b->want.kind;
 	b->rec.disk_bytes = b->want.disk_bytes;
-	r = record_boot_id(b->rec.boot);
+	if (r == 0)
+		r = vm_is(b) ? vm_reserve(b, &op->err) : reserve_base(b, &op->err);
+	if (r == 0)
+		r = record_boot_id(b->rec.boot);
 	if (r == 0)
 		r = slots_take(&s->slots, &b->rec.slot);
 	return r == -ENOSPC ? op_fail(op, r, "all %u ranges of user ids are in use", SLOTS_MAX) : r;
@@ -79,7 +86,10 @@ static int begin_files(struct op *op)
 		r = -errno;
 	if (r == 0)
 		r = listen_in(b, "control", &b->control_fd);
-	return r < 0 ? r : listen_in(b, "data", &b->data_fd);
+	if (r == 0)
+		r = listen_in(b, "data", &b->data_fd);
+	return r < 0 || b->rec.kind != PROTO_BOX_QEMU ? r
+						      : listen_in(b, "monitor", &b->vm.monitor_fd);
 }
 
 static int make_master(void *arg)
@@ -99,7 +109,8 @@ static int begin_master(struct op *op)
 {
 	struct box *b = op->owner;
 	int r = box_fault(b, "master");
-	if (r < 0 || !b->srv->can_loop || disk_master_exists(b->rec.disk_bytes))
+	bool needed = vm_is(b) || b->srv->can_loop;
+	if (r < 0 || !needed || disk_master_exists(b->rec.disk_bytes))
 		return r;
 	b->wait = op_slot(op);
 	r = task_start(&b->task, b->srv->loop, make_master, &b->rec.disk_bytes, on_master, b);
@@ -115,10 +126,12 @@ static void cancel_task(struct op *op)
 static int begin_cgroup(struct op *op)
 {
 	struct box *b = op->owner;
-	const struct cgroup_limits limits = { .memory_bytes = b->want.memory_bytes,
+	struct cgroup_limits limits = { .memory_bytes = b->want.memory_bytes,
 		.cpu_milli = b->want.cpu_milli,
 		.max_pids = b->want.max_pids };
 	int r = box_fault(b, "cgroup");
+	if (vm_is(b))
+		vm_limits(b, &limits.memory_bytes, &limits.max_pids);
 	if (r == 0)
 		r = cgroup_create(&b->srv->cgroups, b->rec.id, &limits, &op->err);
 	return r < 0 ? r : box_watch_limits(b);
@@ -139,8 +152,14 @@ static int begin_network(struct op *op)
 		return r;
 	b->rec.net_slot = (int)slot.index;
 	b->netns_fd = slot.netns_fd;
-	return hostnet_set_internet(net, slot.index, true, &op->err);
+	r = vm_is(b) ? vm_add_tap(b, &op->err) : 0;
+	return r < 0 ? r : hostnet_set_internet(net, slot.index, true, &op->err);
 }
+
+static int (*const spawn[PROTO_BOX_KINDS])(struct box *b, struct err *reterr) = {
+	[PROTO_BOX_NAMESPACE] = box_spawn,
+	[PROTO_BOX_QEMU] = qemu_spawn,
+};
 
 static int begin_spawn(struct op *op)
 {
@@ -148,7 +167,7 @@ static int begin_spawn(struct op *op)
 	int r = box_fault(b, "spawn");
 	b->wait = op_slot(op);
 	if (r == 0)
-		r = box_spawn(b, &op->err);
+		r = spawn[b->rec.kind](b, &op->err);
 	return r < 0 ? r : OP_WAIT;
 }
 
@@ -196,6 +215,8 @@ static void on_done(struct op *op)
 
 int box_create(struct server *s, uint64_t seq, const struct proto_create *c, struct err *reterr)
 {
+	if (!spawn[c->kind])
+		return err_set(reterr, -ENOTSUP, "kind: this launcher cannot start it");
 	struct box *b = box_new(s, c->id);
 	if (!b)
 		return err_set(reterr, -ENOMEM, "out of memory");

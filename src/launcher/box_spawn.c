@@ -24,7 +24,6 @@
 struct plan_store {
 	struct child_plan plan;
 	char base[128], master[64], disk[64], lowers[CHILD_LOWERS_MAX];
-	int status[2], log[2];
 };
 
 void box_close_status(struct box *b)
@@ -100,7 +99,7 @@ static int show_cgroups(const struct box *b, struct child_plan *p)
 	return 0;
 }
 
-static int make_plan(const struct box *b, struct plan_store *ps)
+static int make_plan(const struct box *b, const struct spawn *sp, struct plan_store *ps)
 {
 	const struct server *s = b->srv;
 	ps->plan = (struct child_plan){ .base = ps->base,
@@ -113,13 +112,14 @@ static int make_plan(const struct box *b, struct plan_store *ps)
 		.memory_bytes = b->want.memory_bytes,
 		.uid_base = slots_base(&s->slots, b->rec.slot),
 		.conn_fd = s->outbox->fd,
-		.status_fd = ps->status[1],
+		.status_fd = sp->status[1],
 		.userns_fd = slots_userns(&s->slots, b->rec.slot),
 		.agent_fd = s->agent_fd,
 		.control_fd = b->control_fd,
 		.data_fd = b->data_fd,
-		.log_fd = ps->log[1],
+		.log_fd = sp->log[1],
 		.netns_fd = b->netns_fd,
+		.door = sp->door,
 		.filter = &s->filter,
 		.landlock = s->landlock,
 		.fault = s->conf->fault,
@@ -135,12 +135,15 @@ static int make_plan(const struct box *b, struct plan_store *ps)
 		r = box_path(b, "disk", ps->disk, sizeof(ps->disk));
 	if (r == 0)
 		r = show_cgroups(b, &ps->plan);
-	return r < 0 ? r : cgroup_door_open(&s->cgroups, b->rec.id, &ps->plan.door);
+	return r;
 }
 
-static int start_child(struct box *b, struct plan_store *ps)
+/* ---- children of every kind ---- */
+
+static int start_child(
+    struct box *b, struct spawn *sp, void (*run)(const void *plan), const void *plan)
 {
-	int pidfd = -1, unified = ps->plan.door.unified_fd;
+	int pidfd = -1, unified = sp->door.unified_fd;
 	struct clone_args args = { .flags = NAMESPACES | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD };
@@ -152,7 +155,7 @@ static int start_child(struct box *b, struct plan_store *ps)
 	}
 	long pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		child_run(&ps->plan);
+		run(plan);
 	if (pid < 0)
 		return -errno;
 	b->rec.pid = (pid_t)pid;
@@ -172,40 +175,61 @@ static int let_go(struct box *b)
 	return r;
 }
 
-static int watch_child(struct box *b, struct plan_store *ps)
+static int watch_child(struct box *b, struct spawn *sp)
 {
-	b->status_fd = TAKE_FD(ps->status[0]);
-	int r = box_watch_log(b, TAKE_FD(ps->log[0]));
+	b->status_fd = TAKE_FD(sp->status[0]);
+	int r = box_watch_log(b, TAKE_FD(sp->log[0]));
 	if (r == 0)
 		r = loop_io_init(&b->status_io, b->srv->loop, b->status_fd, on_status, b);
 	return r < 0 ? r : loop_io_want(&b->status_io, LOOP_READ);
 }
 
+int spawn_open(struct box *b, struct spawn *sp)
+{
+	*sp = (struct spawn){ .status = { -1, -1 }, .log = { -1, -1 }, .door.unified_fd = -1 };
+	for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+		sp->door.tasks_fd[i] = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sp->status) < 0 ||
+	    pipe2(sp->log, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	return cgroup_door_open(&b->srv->cgroups, b->rec.id, &sp->door);
+}
+
+int spawn_run(struct box *b, struct spawn *sp, void (*run)(const void *plan), const void *plan)
+{
+	int r = start_child(b, sp, run, plan);
+	if (r == 0)
+		r = fd_set_nonblock(sp->status[0]);
+	if (r == 0)
+		r = watch_child(b, sp);
+	return r < 0 ? r : let_go(b);
+}
+
+void spawn_close(struct box *b, struct spawn *sp)
+{
+	cgroup_door_close(&sp->door);
+	int *const fds[] = { &sp->status[0], &sp->status[1], &sp->log[0], &sp->log[1],
+		&b->control_fd, &b->data_fd, &b->netns_fd };
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		*fds[i] = fd_close(*fds[i]);
+}
+
+/* ---- namespaces ---- */
+
+static void run_child(const void *plan)
+{
+	child_run(plan);
+}
+
 int box_spawn(struct box *b, struct err *reterr)
 {
-	struct plan_store ps = { .status = { -1, -1 }, .log = { -1, -1 } };
-	int r = 0;
-	ps.plan.door.unified_fd = -1;
-	for (int i = 0; i < CGROUP_CONTROLLERS; i++)
-		ps.plan.door.tasks_fd[i] = -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ps.status) < 0 ||
-	    pipe2(ps.log, O_CLOEXEC | O_NONBLOCK) < 0)
-		r = -errno;
+	struct plan_store ps;
+	struct spawn sp;
+	int r = spawn_open(b, &sp);
 	if (r == 0)
-		r = make_plan(b, &ps);
+		r = make_plan(b, &sp, &ps);
 	if (r == 0)
-		r = start_child(b, &ps);
-	if (r == 0)
-		r = fd_set_nonblock(ps.status[0]);
-	if (r == 0)
-		r = watch_child(b, &ps);
-	if (r == 0)
-		r = let_go(b);
-	cgroup_door_close(&ps.plan.door);
-	const int fds[] = { ps.status[0], ps.status[1], ps.log[0], ps.log[1], b->control_fd,
-		b->data_fd, b->netns_fd };
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		(void)fd_close(fds[i]);
-	b->control_fd = b->data_fd = b->netns_fd = -1;
+		r = spawn_run(b, &sp, run_child, &ps.plan);
+	spawn_close(b, &sp);
 	return r < 0 ? err_set(reterr, r, "cannot start its first process: %s", err_name(r)) : 0;
 }

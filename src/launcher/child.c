@@ -37,25 +37,30 @@ int child_fault(const struct child_plan *p, const char *step)
 
 /* ---- namespaces that are entered before the root changes ---- */
 
-static int wait_for_record(const struct child_plan *p)
+int child_wait_for_record(int status_fd)
 {
 	char go;
 	ssize_t n;
 	do {
-		n = read(p->status_fd, &go, 1);
+		n = read(status_fd, &go, 1);
 	} while (n < 0 && errno == EINTR);
 	return n == 1 ? 0 : -ECANCELED; /* the launcher is gone: nobody knows of us */
 }
 
-static int enter_cgroups(const struct child_plan *p)
+int child_enter_cgroups(const struct cgroup_door *door)
 {
-	int r = cgroup_door_enter(&p->door);
+	int r = cgroup_door_enter(door);
 	if (r == 0 && unshare(CLONE_NEWCGROUP) < 0)
 		r = -errno;
 	if (r == 0)
 		(void)fd_write_file(
 		    AT_FDCWD, "/proc/self/oom_score_adj", OOM_SCORE, sizeof(OOM_SCORE) - 1);
 	return r;
+}
+
+static int enter_cgroups(const struct child_plan *p)
+{
+	return child_enter_cgroups(&p->door);
 }
 
 static int set_sysctl(const char *path, const char *value)
@@ -95,7 +100,7 @@ static int enter_user(const struct child_plan *p)
 	return 0;
 }
 
-static int set_limit(int which, rlim_t want)
+int child_set_limit(int which, uint64_t want)
 {
 	struct rlimit old;
 	if (getrlimit((__rlimit_resource_t)which, &old) < 0)
@@ -110,9 +115,9 @@ static int give_up_rights(const struct child_plan *p)
 {
 	int r = caps_limit(caps_sandbox);
 	if (r == 0)
-		r = set_limit(RLIMIT_CORE, CORE_MAX);
+		r = child_set_limit(RLIMIT_CORE, CORE_MAX);
 	if (r == 0)
-		r = set_limit(RLIMIT_NOFILE, NOFILE_MAX);
+		r = child_set_limit(RLIMIT_NOFILE, NOFILE_MAX);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	if (r == 0 && p->landlock)
@@ -160,8 +165,7 @@ static int become_agent(const struct child_plan *p, int agent)
 
 /* ---- telling ---- */
 
-static void report_failure(int status, const char *step, int code) __attribute__((noreturn));
-static void report_failure(int status, const char *step, int code)
+void child_report_failure(int status, const char *step, int code)
 {
 	struct child_report rep = { .kind = CHILD_FAILED, .code = code };
 	(void)str_copy(rep.step, sizeof(rep.step), step);
@@ -176,7 +180,7 @@ static int enter_root(const struct child_plan *p)
 	int r = sethostname(HOST_NAME, sizeof(HOST_NAME) - 1) < 0 ? -errno
 								  : rootfs_enter(p, &step, &disk);
 	if (r < 0)
-		report_failure(p->status_fd, step, r);
+		child_report_failure(p->status_fd, step, r);
 	const struct child_report rep = { .kind = CHILD_DISK };
 	ssize_t n = fd_send_msg(p->status_fd, &rep, sizeof(rep), &disk, 1);
 	(void)fd_close(disk);
@@ -196,14 +200,14 @@ void child_run(const struct child_plan *p)
 	(void)close(p->conn_fd);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (wait_for_record(p) < 0)
+	if (child_wait_for_record(p->status_fd) < 0)
 		_exit(125);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		int r = child_fault(p, steps[i].name);
 		if (r == 0)
 			r = steps[i].fn(p);
 		if (r < 0)
-			report_failure(status, steps[i].name, r);
+			child_report_failure(status, steps[i].name, r);
 	}
 	(void)umask(022);
 	int r = child_fault(p, "exec");
@@ -211,5 +215,5 @@ void child_run(const struct child_plan *p)
 		r = arrange_fds(p, &agent, &status);
 	if (r == 0)
 		r = become_agent(p, agent);
-	report_failure(status, "exec", r);
+	child_report_failure(status, "exec", r);
 }

@@ -55,6 +55,12 @@ struct child_report {
 /* Never returns. */
 void child_run(const struct child_plan *p) __attribute__((noreturn));
 
+/* Parts that children of every kind use. 0 or -errno. */
+int child_wait_for_record(int status_fd); /* -ECANCELED: the launcher is gone */
+int child_enter_cgroups(const struct cgroup_door *door);
+int child_set_limit(int which, uint64_t want); /* not above what we have */
+void child_report_failure(int status_fd, const char *step, int code) __attribute__((noreturn));
+
 /* rootfs.c: everything up to the new root, which it enters. *ret_step names what failed. The
  * descriptor of the disk's root goes to *ret_disk (-1 = none). */
 int rootfs_enter(const struct child_plan *p, const char **ret_step, int *ret_disk);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -86,6 +87,31 @@ void disk_sweep_masters(void)
 			(void)unlinkat(dirfd(d), e->d_name, 0);
 	if (d)
 		(void)closedir(d);
+}
+
+int disk_copy_data(int from, int to)
+{
+	for (off_t pos = 0; (pos = lseek(from, pos, SEEK_DATA)) >= 0;) {
+		off_t end = lseek(from, pos, SEEK_HOLE), in = pos, out = pos;
+		while (in < end) {
+			ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
+			if (n <= 0)
+				return n < 0 ? -errno : -EIO;
+		}
+		pos = end;
+	}
+	return errno == ENXIO ? 0 : -errno; /* no more data */
+}
+
+int disk_copy(const char *from, const char *to)
+{
+	struct stat st;
+	CLEAN_FD int in = open(from, O_RDONLY | O_CLOEXEC);
+	CLEAN_FD int out = open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (in < 0 || out < 0 || fstat(in, &st) < 0 || ftruncate(out, st.st_size) < 0)
+		return -errno;
+	int r = disk_copy_data(in, out);
+	return r < 0 ? r : TAKE_FD(out);
 }
 
 void disk_abandon(int fd)

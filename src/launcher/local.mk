@@ -14,11 +14,16 @@ liblauncher_a_SOURCES = \
 	src/launcher/outbox.c src/launcher/outbox.h \
 	src/launcher/proto.c src/launcher/proto.h \
 	src/launcher/record.c src/launcher/record.h \
+	src/launcher/qemu_args.c src/launcher/qemu_args.h \
+	src/launcher/qemu_spawn.c \
 	src/launcher/recover.c \
 	src/launcher/rootfs.c \
 	src/launcher/server.c src/launcher/server.h \
 	src/launcher/slots.c src/launcher/slots.h \
-	src/launcher/task.c src/launcher/task.h
+	src/launcher/task.c src/launcher/task.h \
+	src/launcher/vm.c src/launcher/vm.h \
+	src/launcher/vm_child.c src/launcher/vm_child.h \
+	src/launcher/vm_image.c src/launcher/vm_image.h
 
 libexec_PROGRAMS += sandglass-launcher
 sandglass_launcher_SOURCES = src/launcher/main.c

@@ -20,6 +20,11 @@ size_t proto_size(uint32_t kind)
 	case PROTO_BUILD_CANCEL:
 	case PROTO_IMAGES:
 	case PROTO_IMAGE_REMOVE:
+	case PROTO_VM_PREPARE:
+	case PROTO_VM_LOAD:
+	case PROTO_VM_WARM:
+	case PROTO_VM_SNAPSHOT:
+	case PROTO_VM_FORGET:
 		return sizeof(struct proto_request);
 	case PROTO_REPLY:
 		return sizeof(struct proto_reply);
@@ -89,13 +94,62 @@ static int check_range(const char *what, uint64_t v, uint64_t min, uint64_t max,
 	    (unsigned long long)min, (unsigned long long)max, (unsigned long long)v);
 }
 
+static bool hash_ok(const char *hash)
+{
+	return text_ends(hash, PROTO_HASH_LEN + 1) && strlen(hash) == PROTO_HASH_LEN &&
+	       str_only(hash, "0123456789abcdef");
+}
+
+/* Names of templates: as bases, and "_". */
+static bool tmpl_ok(const char *name)
+{
+	return text_ends(name, PROTO_BASE_MAX + 1) && !str_empty(name) && !strchr("_-", name[0]) &&
+	       str_only(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+}
+
+static int check_vm(const struct proto_create *c, struct err *reterr)
+{
+	if (!tmpl_ok(c->vm.tmpl))
+		return err_set(reterr, -EINVAL, "template: not a valid name");
+	if (!hash_ok(c->vm.tmpl_hash))
+		return err_set(
+		    reterr, -EINVAL, "template hash: expected %d hex digits", PROTO_HASH_LEN);
+	if (c->start == PROTO_START_SNAPSHOT && !id_ok(c->snapshot))
+		return err_set(
+		    reterr, -EINVAL, "snapshot: expected 1 to %d of [a-z0-9]", ID_SANDBOX_LEN);
+	int r = check_range("kvm", c->vm.kvm, 0, 1, reterr);
+	if (r == 0)
+		r = check_range("vcpus", c->vm.vcpus, 1, PROTO_VCPUS_MAX, reterr);
+	if (r == 0)
+		r = check_range(
+		    "memory", c->memory_bytes, PROTO_VM_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
+	if (r == 0 && (c->memory_bytes | c->disk_bytes) & (PROTO_VM_UNIT - 1))
+		return err_set(reterr, -EINVAL, "memory, disk: expected multiples of 1 MiB");
+	return r;
+}
+
+static int check_kind(const struct proto_create *c, struct err *reterr)
+{
+	int r = check_range("kind", c->kind, 0, PROTO_BOX_KINDS - 1, reterr);
+	if (r == 0)
+		r = check_range("start", c->start, 0, PROTO_STARTS - 1, reterr);
+	if (r < 0)
+		return r;
+	if (c->kind != PROTO_BOX_NAMESPACE)
+		return check_vm(c, reterr);
+	if (c->start != PROTO_START_COLD)
+		return err_set(reterr, -EINVAL, "start: namespaces have no snapshots");
+	return base_ok(c->base) ? 0 : err_set(reterr, -EINVAL, "base: not a valid name");
+}
+
 static int check_create(const struct proto_create *c, struct err *reterr)
 {
 	if (!id_ok(c->id))
 		return err_set(reterr, -EINVAL, "id: expected 1 to %d of [a-z0-9]", ID_SANDBOX_LEN);
-	if (!base_ok(c->base))
-		return err_set(reterr, -EINVAL, "base: not a valid name");
-	int r = check_range("memory", c->memory_bytes, PROTO_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
+	int r = check_kind(c, reterr);
+	if (r == 0)
+		r = check_range(
+		    "memory", c->memory_bytes, PROTO_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
 	if (r == 0)
 		r = check_range("disk", c->disk_bytes, PROTO_DISK_MIN, PROTO_DISK_MAX, reterr);
 	if (r == 0)
@@ -129,6 +183,15 @@ int proto_check_request(const union proto_any *m, size_t n, struct err *reterr)
 			   : err_set(reterr, -EINVAL, "base: not a valid name");
 	case PROTO_CREATE:
 		return check_create(&m->request.create, reterr);
+	case PROTO_VM_PREPARE:
+		if (m->request.create.kind == PROTO_BOX_NAMESPACE)
+			return err_set(reterr, -EINVAL, "kind: expected that of a VM");
+		return check_create(&m->request.create, reterr);
+	case PROTO_VM_SNAPSHOT:
+		if (!id_ok(m->request.box.snapshot))
+			return err_set(reterr, -EINVAL, "snapshot: expected 1 to %d of [a-z0-9]",
+			    ID_SANDBOX_LEN);
+		/* fall through */
 	default:
 		if (!id_ok(m->request.box.id))
 			return err_set(

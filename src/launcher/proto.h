@@ -16,13 +16,14 @@
 #include "base/err.h"
 #include "base/id.h"
 
-#define PROTO_VERSION 1u
+#define PROTO_VERSION 2u
 #define PROTO_BASE_MAX 79
 #define PROTO_BASE_TEMPLATE "template:" /* and its name: the image built of it */
 #define PROTO_SOCKET_DIR 128
 #define PROTO_NAME_MAX 63 /* of a template */
 #define PROTO_IMAGE_HASH_LEN 32
 #define PROTO_STEP_MAX 31
+#define PROTO_HASH_LEN 64 /* hexadecimal digits of a SHA-256 */
 
 enum proto_kind {
 	/* daemon -> launcher */
@@ -37,6 +38,11 @@ enum proto_kind {
 	PROTO_BUILD_CANCEL, /* the BUILD answers -ECANCELED then; idempotent */
 	PROTO_IMAGES,
 	PROTO_IMAGE_REMOVE, /* idempotent; -EBUSY while it is being built */
+	PROTO_VM_PREPARE,  /* is there an image, a warm snapshot? */
+	PROTO_VM_LOAD,	   /* fill the memory of a VM that was started from a snapshot */
+	PROTO_VM_WARM,	   /* its device state is saved: end it, keep its memory and its disk */
+	PROTO_VM_SNAPSHOT, /* its device state is saved: keep that, its memory and its disk */
+	PROTO_VM_FORGET,   /* remove a snapshot; idempotent */
 	/* launcher -> daemon */
 	PROTO_REPLY = 64,
 	PROTO_ITEM,
@@ -50,9 +56,35 @@ struct proto_header {
 	uint64_t seq;
 };
 
+enum proto_box_kind {
+	PROTO_BOX_NAMESPACE,
+	PROTO_BOX_QEMU,
+	PROTO_BOX_FIRECRACKER,
+	PROTO_BOX_KINDS,
+};
+
+enum proto_start {
+	PROTO_START_COLD,     /* boots the image */
+	PROTO_START_CLONE,    /* of the warm snapshot that fits */
+	PROTO_START_SNAPSHOT, /* from a snapshot of a sandbox */
+	PROTO_STARTS,
+};
+
+/* What a VM is made of. With the sizes, the kernel, the agent and the VMM this names the warm
+ * snapshot that fits it. All zero for namespaces. */
+struct proto_vm {
+	uint32_t kvm; /* 0 = emulated, 1 = KVM */
+	uint32_t vcpus;
+	char tmpl[PROTO_BASE_MAX + 1];	    /* name of the template: its image is used */
+	char tmpl_hash[PROTO_HASH_LEN + 1]; /* of its content */
+};
+
 struct proto_create {
 	char id[ID_SANDBOX_LEN + 1];
-	char base[PROTO_BASE_MAX + 1];
+	char base[PROTO_BASE_MAX + 1]; /* namespaces */
+	uint32_t kind, start;
+	struct proto_vm vm;
+	char snapshot[ID_SANDBOX_LEN + 1]; /* PROTO_START_SNAPSHOT */
 	uint64_t memory_bytes, disk_bytes;
 	uint32_t cpu_milli, max_pids;
 	uint32_t internet; /* 0 or 1 */
@@ -62,11 +94,12 @@ struct proto_request {
 	struct proto_header head;
 	union {
 		char base[PROTO_BASE_MAX + 1]; /* PREPARE */
-		struct proto_create create;    /* CREATE */
+		struct proto_create create;    /* CREATE; VM_PREPARE (id of anything) */
 		struct {
 			char id[ID_SANDBOX_LEN + 1];
-			uint32_t on; /* INTERNET: 0 or 1 */
-		} box;		     /* DESTROY, ADOPT, USAGE, INTERNET */
+			uint32_t on;			   /* INTERNET: 0 or 1 */
+			char snapshot[ID_SANDBOX_LEN + 1]; /* VM_SNAPSHOT */
+		} box; /* all others; the id of VM_FORGET is that of the snapshot */
 		struct {
 			char name[PROTO_NAME_MAX + 1]; /* of the template */
 			uint32_t force; /* BUILD: 0, or 1 = use no layer made before */
@@ -87,8 +120,13 @@ struct proto_reply {
 		struct {
 			int32_t pid;
 			uint32_t uid_base;
-			char socket_dir[PROTO_SOCKET_DIR]; /* has control.sock and data.sock */
-		} box;					   /* CREATE, ADOPT */
+			char socket_dir[PROTO_SOCKET_DIR]; /* control.sock, data.sock; of a VM
+							    * monitor.sock, too */
+			uint32_t kvm, warm; /* VMs: 0 or 1; was its agent booted already? */
+		} box;			    /* CREATE, ADOPT */
+		struct {
+			uint32_t warm; /* 0 or 1: a warm snapshot is there */
+		} vm;		       /* VM_PREPARE */
 		struct proto_usage usage;
 	};
 };
@@ -163,6 +201,9 @@ union proto_any {
 #define PROTO_DISK_MAX (1ull << 42)
 #define PROTO_CPU_MILLI_MIN 10u
 #define PROTO_CPU_MILLI_MAX 1024000u
+#define PROTO_VCPUS_MAX 64u
+#define PROTO_VM_UNIT (1ull << 20)	  /* sizes of VMs are multiples of it */
+#define PROTO_VM_MEMORY_MIN (96ull << 20) /* less boots no kernel */
 #define PROTO_PIDS_MIN 8u
 #define PROTO_PIDS_MAX 65536u
 

@@ -16,7 +16,7 @@
 #include "launcher/proto.h"
 
 #define RECORD_MAX 4096u
-#define RECORD_FORMAT 1u
+#define RECORD_FORMAT 2u
 #define STAT_FIELD_STATE 3
 #define STAT_FIELD_FLAGS 9
 #define STAT_FIELD_START 22
@@ -74,9 +74,10 @@ int record_write(const char *path, const struct record *r)
 	char text[RECORD_MAX];
 	int n = snprintf(text, sizeof(text),
 	    "sandglass-box %u\nid %s\nboot %s\nbase %s\nslot %u\nnet %d\npid %d\nstart %llu\n"
-	    "disk %llu\nready %d\n",
+	    "disk %llu\nkind %u\nkvm %u\nmemory %llu\nwarm %s\nready %d\n",
 	    RECORD_FORMAT, r->id, r->boot, r->base, r->slot, r->net_slot, r->pid,
-	    (unsigned long long)r->start, (unsigned long long)r->disk_bytes, r->ready);
+	    (unsigned long long)r->start, (unsigned long long)r->disk_bytes, r->kind, r->kvm,
+	    (unsigned long long)r->memory_bytes, r->warm[0] ? r->warm : RECORD_NONE, r->ready);
 	/* One write: a launcher that is killed leaves the old text or the new one. After a crash of
 	 * the machine nothing of it counts, so nothing is synced. */
 	CLEAN_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -89,18 +90,24 @@ static int parse(char *text, struct record *r)
 {
 	unsigned format = 0;
 	int ready = 0, used = 0;
-	unsigned long long start = 0, disk = 0;
+	unsigned long long start = 0, disk = 0, memory = 0;
 	int n = sscanf(text,
 	    "sandglass-box %u\nid %21s\nboot %36s\nbase %63s\nslot %u\nnet %d\npid %d\nstart %llu\n"
-	    "disk %llu\nready %d\n%n",
+	    "disk %llu\nkind %u\nkvm %u\nmemory %llu\nwarm %64s\nready %d\n%n",
 	    &format, r->id, r->boot, r->base, &r->slot, &r->net_slot, &r->pid, &start, &disk,
-	    &ready, &used);
-	if (n != 10 || format != RECORD_FORMAT || text[used] != '\0')
+	    &r->kind, &r->kvm, &memory, r->warm, &ready, &used);
+	if (n != 14 || format != RECORD_FORMAT || text[used] != '\0')
 		return -EBADMSG;
-	if (!id_sandbox_valid(r->id) || !proto_base_valid(r->base) || r->pid < 0)
+	if (!id_sandbox_valid(r->id) || !proto_base_valid(r->base) || r->pid < 0 ||
+	    r->kind >= PROTO_BOX_KINDS || r->kvm > 1)
+		return -EBADMSG;
+	if (str_eq(r->warm, RECORD_NONE))
+		r->warm[0] = '\0';
+	else if (strlen(r->warm) != RECORD_KEY_LEN || !str_only(r->warm, "0123456789abcdef"))
 		return -EBADMSG;
 	r->start = start;
 	r->disk_bytes = disk;
+	r->memory_bytes = memory;
 	r->ready = ready == 1;
 	return 0;
 }

@@ -13,6 +13,8 @@
 
 #define RECORD_BOOT_LEN 36
 #define RECORD_BASE_MAX 63
+#define RECORD_KEY_LEN 64
+#define RECORD_NONE "-"
 
 struct record {
 	char id[ID_SANDBOX_LEN + 1];
@@ -23,7 +25,11 @@ struct record {
 	pid_t pid;	/* 0 = not started */
 	uint64_t start; /* of pid, in clock ticks since boot */
 	uint64_t disk_bytes;
-	bool ready; /* the agent runs in it */
+	/* of a VM; zero for namespaces, which enum proto_box_kind calls 0 */
+	unsigned kind, kvm;
+	uint64_t memory_bytes;
+	char warm[RECORD_KEY_LEN + 1]; /* key of the warm snapshot whose memory it shares, or "-" */
+	bool ready;		       /* the agent runs in it */
 };
 
 int record_boot_id(char dst[RECORD_BOOT_LEN + 1]);

@@ -27,6 +27,7 @@
 #include "base/str.h"
 #include "jail/mnt.h"
 #include "launcher/child.h"
+#include "launcher/disk.h"
 
 #define STAGE "stage"
 #define ROOT STAGE "/root"
@@ -44,31 +45,12 @@ static int make_dir(const char *path, mode_t mode, uint32_t owner)
 
 /* ---- the disk ---- */
 
-static int copy_disk(const struct child_plan *p)
-{
-	struct stat st;
-	CLEAN_FD int from = open(p->master, O_RDONLY | O_CLOEXEC);
-	CLEAN_FD int to = open(p->disk, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (from < 0 || to < 0 || fstat(from, &st) < 0 || ftruncate(to, st.st_size) < 0)
-		return -errno;
-	for (off_t pos = 0; (pos = lseek(from, pos, SEEK_DATA)) >= 0;) {
-		off_t end = lseek(from, pos, SEEK_HOLE), in = pos, out = pos;
-		while (in < end) {
-			ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
-			if (n <= 0)
-				return n < 0 ? -errno : -EIO;
-		}
-		pos = end;
-	}
-	return errno == ENXIO ? TAKE_FD(to) : -errno; /* no more data */
-}
-
 static int mount_disk(const struct child_plan *p)
 {
 	char dev[MNT_LOOP_PATH];
 	if (!p->master)
 		return mnt_tmpfs(DISK, p->disk_bytes, 0700, 0);
-	CLEAN_FD int image = copy_disk(p);
+	CLEAN_FD int image = disk_copy(p->master, p->disk);
 	if (image < 0)
 		return image;
 	CLEAN_FD int loop = mnt_loop(image, dev);

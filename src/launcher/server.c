@@ -61,6 +61,8 @@ void server_reply(struct server *s, uint64_t seq, const struct err *err, const s
 		m.box.pid = b->rec.pid;
 		m.box.uid_base = slots_base(&s->slots, b->rec.slot);
 		(void)box_socket_dir(b, m.box.socket_dir, sizeof(m.box.socket_dir));
+		m.box.kvm = b->rec.kvm;
+		m.box.warm = b->rec.warm[0] != '\0';
 	}
 	send_packet(s, &m);
 }
@@ -175,7 +177,7 @@ static int on_prepare(struct server *s, const struct proto_request *q, struct er
 /* Each answers itself, now or later, unless it returns a failure. */
 typedef int request_fn(struct server *s, const struct proto_request *q, struct err *reterr);
 
-static request_fn *const requests[] = {
+static request_fn *const requests[PROTO_REPLY] = {
 	[PROTO_PREPARE] = on_prepare,
 	[PROTO_CREATE] = on_create,
 	[PROTO_DESTROY] = on_destroy,
@@ -435,6 +437,7 @@ int server_run(const struct server_conf *c, int socket_consume, struct err *rete
 	link_init(&s.base_waiters);
 	slots_init(&s.slots, c->instance);
 	list_masks(&s);
+	vm_host_init(&s.vm_host);
 	s.loop = loop_new();
 	s.boxes = map_new();
 	int r = s.loop && s.boxes && builds_init(&s) == 0

@@ -65,6 +65,72 @@ START_TEST(create_is_checked)
 }
 END_TEST
 
+static union proto_any good_vm(uint32_t kind)
+{
+	union proto_any m = good_create();
+	m.head.kind = kind;
+	struct proto_create *c = &m.request.create;
+	c->kind = PROTO_BOX_QEMU;
+	c->start = PROTO_START_SNAPSHOT;
+	c->vm.vcpus = 2;
+	(void)str_copy(c->vm.tmpl, sizeof(c->vm.tmpl), "code-interpreter_v1");
+	memset(c->vm.tmpl_hash, 'a', PROTO_HASH_LEN);
+	(void)str_copy(c->snapshot, sizeof(c->snapshot), "isnap");
+	return m;
+}
+
+START_TEST(vms_are_checked)
+{
+	static const uint32_t kinds[] = { PROTO_CREATE, PROTO_VM_PREPARE };
+	for (size_t i = 0; i < 2; i++) {
+		union proto_any m = good_vm(kinds[i]);
+		ck_assert_int_eq(check(&m), 0);
+#define BAD(field, value)                             \
+	do {                                          \
+		m = good_vm(kinds[i]);                \
+		m.request.create.field = (value);     \
+		ck_assert_int_eq(check(&m), -EINVAL); \
+	} while (0)
+		BAD(kind, PROTO_BOX_KINDS);
+		BAD(kind, PROTO_BOX_NAMESPACE); /* that has no snapshots */
+		BAD(start, PROTO_STARTS);
+		BAD(vm.kvm, 2);
+		BAD(vm.vcpus, 0);
+		BAD(vm.vcpus, PROTO_VCPUS_MAX + 1);
+		BAD(vm.tmpl[0], '\0');
+		BAD(vm.tmpl[0], '-');
+		BAD(vm.tmpl[1], '/');
+		BAD(vm.tmpl[1], '.');
+		BAD(vm.tmpl_hash[0], 'g');
+		BAD(vm.tmpl_hash[63], '\0');
+		BAD(snapshot[0], '\0');
+		BAD(snapshot[0], '/');
+		BAD(memory_bytes, 64 << 20);
+		BAD(memory_bytes, (1 << 30) + 4096);
+		BAD(disk_bytes, (1 << 30) + 4096);
+#undef BAD
+		m = good_vm(kinds[i]);
+		memset(m.request.create.vm.tmpl, 'a', sizeof(m.request.create.vm.tmpl));
+		ck_assert_int_eq(check(&m), -EINVAL);
+		m = good_vm(kinds[i]);
+		memset(m.request.create.vm.tmpl_hash, 'a', sizeof(m.request.create.vm.tmpl_hash));
+		ck_assert_int_eq(check(&m), -EINVAL);
+		m = good_vm(kinds[i]);
+		m.request.create.start = PROTO_START_CLONE;
+		m.request.create.snapshot[0] = '/'; /* is not looked at */
+		ck_assert_int_eq(check(&m), 0);
+	}
+	union proto_any m = good_create();
+	m.head.kind = PROTO_VM_PREPARE; /* of a namespace */
+	ck_assert_int_eq(check(&m), -EINVAL);
+	m = (union proto_any){ .request = { .head = { PROTO_VM_SNAPSHOT, PROTO_VERSION, 1 },
+				   .box = { .id = "iabc", .snapshot = "isnap" } } };
+	ck_assert_int_eq(check(&m), 0);
+	m.request.box.snapshot[0] = '.';
+	ck_assert_int_eq(check(&m), -EINVAL);
+}
+END_TEST
+
 START_TEST(packets_are_checked)
 {
 	union proto_any m = good_create();
@@ -74,7 +140,7 @@ START_TEST(packets_are_checked)
 	for (uint32_t kind = 0; kind < 256; kind++) {
 		m = good_create();
 		m.head.kind = kind;
-		bool known = kind >= PROTO_PREPARE && kind <= PROTO_IMAGE_REMOVE;
+		bool known = kind >= PROTO_PREPARE && kind <= PROTO_VM_FORGET;
 		ck_assert_int_eq(
 		    proto_check_request(&m, sizeof(m.request), &err) == -EPROTO, !known);
 	}
@@ -179,6 +245,7 @@ void add_proto_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "proto", 10);
 	tcase_add_test(tc, create_is_checked);
+	tcase_add_test(tc, vms_are_checked);
 	tcase_add_test(tc, packets_are_checked);
 	tcase_add_test(tc, builds_are_checked);
 	tcase_add_test(tc, lines_and_images_are_checked);

@@ -18,6 +18,10 @@ static const struct record sample = { .id = "iabc",
 	.pid = 4242,
 	.start = 987654321012ull,
 	.disk_bytes = 1ull << 33,
+	.kind = 1,
+	.kvm = 1,
+	.memory_bytes = 1ull << 31,
+	.warm = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 	.ready = true };
 
 START_TEST(records_read_back)
@@ -38,33 +42,36 @@ START_TEST(records_read_back)
 	ck_assert_int_eq(got.pid, sample.pid);
 	ck_assert_uint_eq(got.start, sample.start);
 	ck_assert_uint_eq(got.disk_bytes, sample.disk_bytes);
+	ck_assert_uint_eq(got.kind, 1);
+	ck_assert_uint_eq(got.kvm, 1);
+	ck_assert_uint_eq(got.memory_bytes, sample.memory_bytes);
+	ck_assert_str_eq(got.warm, sample.warm);
 	ck_assert(got.ready);
 	struct record shorter = sample;
+	shorter.warm[0] = '\0';
 	shorter.start = 1;
 	ck_assert_int_eq(record_write(path, &shorter), 0); /* leaves no tail of the longer one */
 	ck_assert_int_eq(record_read(path, &got), 0);
 	ck_assert_uint_eq(got.start, 1);
+	ck_assert_str_eq(got.warm, "");
 	tmpdir_remove(&t);
 }
 END_TEST
 
+#define TEXT(id, base, pid, kind, warm, rest)                                         \
+	"sandglass-box 2\nid " id "\nboot b\nbase " base "\nslot 1\nnet -1\npid " pid \
+	"\nstart 1\ndisk 1\nkind " kind "\nkvm 0\nmemory 1\nwarm " warm "\nready 1\n" rest
+
 START_TEST(rubbish_is_refused)
 {
-	static const char *const texts[] = { "", "\n", "sandglass-box 1\n",
-		"sandglass-box 2\nid iabc\n",
-		"sandglass-box 1\nid ../x\nboot b\nbase host\nslot 1\nnet -1\npid 1\nstart 1\ndisk "
-		"1\n"
-		"ready 1\n",
-		"sandglass-box 1\nid iabc\nboot b\nbase ../x\nslot 1\nnet -1\npid 1\nstart 1\ndisk "
-		"1\n"
-		"ready 1\n",
-		"sandglass-box 1\nid iabc\nboot b\nbase host\nslot 1\nnet -1\npid -5\nstart "
-		"1\ndisk 1\n"
-		"ready 1\n",
-		"sandglass-box 1\nid iabc\nboot b\nbase host\nslot 1\nnet -1\npid 1\nstart 1\ndisk "
-		"1\n"
-		"ready 1\nmore\n",
-		"sandglass-box 1\nid iaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nboot b\n" };
+	static const char good[] = TEXT("iabc", "host", "1", "0", "-", "");
+	static const char *const texts[] = { "", "\n", "sandglass-box 2\n",
+		"sandglass-box 3\nid iabc\n", TEXT("../x", "host", "1", "0", "-", ""),
+		TEXT("iabc", "../x", "1", "0", "-", ""), TEXT("iabc", "host", "-5", "0", "-", ""),
+		TEXT("iabc", "host", "1", "9", "-", ""), TEXT("iabc", "host", "1", "0", "../x", ""),
+		TEXT("iabc", "host", "1", "0", "abc", ""),
+		TEXT("iabc", "host", "1", "0", "-", "more\n"),
+		"sandglass-box 2\nid iaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nboot b\n" };
 	struct tmpdir t;
 	struct record got = { 0 };
 	char path[128];
@@ -74,6 +81,8 @@ START_TEST(rubbish_is_refused)
 		ck_assert_int_eq(record_read(tmpdir_at(&t, "record", path), &got), -EBADMSG);
 		ck_assert_str_eq(got.id, "");
 	}
+	tmpdir_write(&t, "record", good);
+	ck_assert_int_eq(record_read(tmpdir_at(&t, "record", path), &got), 0);
 	tmpdir_remove(&t);
 }
 END_TEST

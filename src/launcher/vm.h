@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Boxes that hold a VM. They are made and removed as those of namespaces are (box_create.c,
+ * box_remove.c); here is what differs.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "launcher/proto.h"
+#include "launcher/record.h"
+#include "launcher/vm_image.h"
+
+struct box;
+struct server;
+
+/* What the VMM itself may use beside the guest's memory: code and its tables (translated code, when
+ * the processor is emulated), and threads. */
+#define VM_OVERHEAD_KVM (64ull << 20)
+#define VM_OVERHEAD_EMULATED (192ull << 20)
+#define VM_THREADS 96u
+#define VM_STATE_MAX (4u << 20) /* device state */
+
+/* In struct box; all descriptors are -1 when there is none. */
+struct vm {
+	int monitor_fd; /* listener; between its making and the start of the child */
+	int tap_fd;	/* likewise */
+	int memory_fd;	/* guest's memory, of a cold start: this is what a warm snapshot keeps */
+	int state_fd;	/* a file where the VMM saves its device state */
+	struct vm_image image;
+};
+
+/* What the machine is like, in struct server. */
+struct vm_host {
+	uint64_t tsc_start, tsc_start_ns; /* two looks at the clocks give the rate */
+	uint64_t tsc_khz;
+};
+
+bool vm_is(const struct box *b);
+void vm_init(struct vm *v);
+void vm_fini(struct vm *v);
+void vm_host_init(struct vm_host *h);
+/* Rate of the time stamp counter; the first call may block for a moment. */
+uint64_t vm_host_tsc_khz(struct vm_host *h);
+
+/* Steps of a create. */
+int vm_reserve(struct box *b, struct err *reterr);
+void vm_limits(const struct box *b, uint64_t *ret_memory, uint32_t *ret_pids);
+int vm_add_tap(struct box *b, struct err *reterr); /* b->netns_fd is there */
+/* qemu_spawn.c */
+const char *qemu_program(void); /* its path, NULL when it is not installed */
+int qemu_spawn(struct box *b, struct err *reterr);
