@@ -15,9 +15,10 @@
 #include "base/path.h"
 #include "base/str.h"
 
-static const bool moves[4][4] = {
+static const bool moves[BOX_STATES][BOX_STATES] = {
 	[BOX_CREATING] = { [BOX_LIVE] = true, [BOX_DEAD] = true, [BOX_REMOVING] = true },
-	[BOX_LIVE] = { [BOX_DEAD] = true, [BOX_REMOVING] = true },
+	[BOX_LIVE] = { [BOX_SAVING] = true, [BOX_DEAD] = true, [BOX_REMOVING] = true },
+	[BOX_SAVING] = { [BOX_LIVE] = true, [BOX_DEAD] = true },
 	[BOX_DEAD] = { [BOX_REMOVING] = true },
 };
 
@@ -101,10 +102,17 @@ int box_socket_dir(const struct box *b, char *dst, size_t cap)
 
 /* ---- end of process 1 ---- */
 
+void box_tell_end(struct box *b, int status)
+{
+	box_look(b);
+	box_drain_log(b);
+	server_event(b->srv, b, PROTO_EXITED, status);
+}
+
 static void on_process_end(struct loop_child *c, int status, void *arg)
 {
 	struct box *b = arg;
-	int r;
+	int r = 0;
 	loop_child_fini(&b->child);
 	b->child_running = false;
 	switch (b->state) {
@@ -115,14 +123,19 @@ static void on_process_end(struct loop_child *c, int status, void *arg)
 		break;
 	case BOX_LIVE:
 		box_set_state(b, BOX_DEAD);
-		box_look(b);
-		box_drain_log(b);
-		server_event(b->srv, b, PROTO_EXITED, status);
+		box_tell_end(b, status);
+		break;
+	case BOX_SAVING:
+		b->end_status = status;
+		if (!b->vm.save.ends_it)
+			r = op_fail(&b->op, -ECHILD, "it ended while it was saved");
+		op_wake(&b->op, b->wait, b->vm.save.ends_it ? 0 : r);
 		break;
 	case BOX_REMOVING:
 		op_wake(&b->op, b->wait, 0);
 		break;
 	case BOX_DEAD:
+	case BOX_STATES:
 		break;
 	}
 }

@@ -4,8 +4,9 @@
  * One sandbox as the launcher sees it.
  *
  *   creating -> live -> dead      dead: process 1 is gone, the rest waits for a destroy
- *        \        \       \
- *         `--------`-------`----> removing -> (freed)
+ *        \        \ \     \
+ *         \        \ saving \       a VM: its state is being kept, then live or dead
+ *          `--------`-------`----> removing -> (freed)
  *
  * Only box_set_state() moves it. Whatever a failed create has left is taken away by the same
  * removal that a destroy runs; every step of it accepts that there is nothing.
@@ -37,7 +38,7 @@ struct outbox;
 #define SERVER_MASKS_MAX 16
 #define SERVER_AGENTS_DIR_MAX 64 /* a unix socket's path has room for 107 bytes */
 
-enum box_state { BOX_CREATING, BOX_LIVE, BOX_DEAD, BOX_REMOVING };
+enum box_state { BOX_CREATING, BOX_LIVE, BOX_SAVING, BOX_DEAD, BOX_REMOVING, BOX_STATES };
 
 struct box {
 	struct server *srv;
@@ -71,7 +72,9 @@ struct box {
 	char log_tail[BOX_LOG_TAIL]; /* last whole line */
 	char log_line[BOX_LOG_TAIL]; /* line that is coming in */
 	size_t log_len;
-	struct task task; /* making a disk master, removing large files */
+	uint64_t save_seq; /* request that is answered when it is saved */
+	int end_status;	   /* of process 1, when it ended while being saved */
+	struct task task;  /* making a disk master, removing large files */
 	struct loop_timer again;
 };
 
@@ -87,6 +90,10 @@ struct server {
 	struct hostnet *net; /* NULL = loopback only */
 	struct loop_io net_io;
 	int agent_fd; /* sealed copy of the agent program */
+	char agent_hash[PROTO_HASH_LEN + 1];
+	struct link warms; /* snapshots whose memory is here */
+	struct task vm_sweep;
+	bool sweep_again;
 	int inotify_fd;
 	struct loop_io inotify_io;
 	struct loop_timer poll; /* version 1: what tells nobody */
@@ -119,6 +126,8 @@ int box_path(const struct box *b, const char *file, char *dst, size_t cap); /* b
 int box_socket_dir(const struct box *b, char *dst, size_t cap);
 /* pidfd of process 1: watch for its end, which is told as EXITED. */
 int box_watch_process(struct box *b, int pidfd_consume);
+/* Process 1 of a box has ended, which is dead now: EXITED. */
+void box_tell_end(struct box *b, int status);
 void box_usage(const struct box *b, struct proto_usage *ret);
 
 /* box_create.c, box_remove.c: answer the request themselves. */
@@ -163,4 +172,5 @@ int recover(struct server *s, struct err *reterr);
 
 /* server.c */
 void server_reply(struct server *s, uint64_t seq, const struct err *err, const struct box *b);
+void server_reply_vm(struct server *s, uint64_t seq, bool warm);
 void server_event(struct server *s, const struct box *b, enum proto_event_kind kind, int64_t value);

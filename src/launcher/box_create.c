@@ -8,6 +8,7 @@
  *   master    (formatted disk of this size)            no mkfs.ext4
  *   cgroup    groups with limits, watches              kernel
  *   network   namespace with an address                addresses used up
+ *   memory    (that of a warm snapshot, for a VM)      its file is damaged
  *   spawn     the child; waits until it is the agent   any step of child.c
  *   publish   record: ready
  *
@@ -188,6 +189,7 @@ static const struct op_step steps[] = {
 	{ "master", begin_master, NULL, cancel_task, 60000 },
 	{ "cgroup", begin_cgroup, NULL, NULL, 1 },
 	{ "network", begin_network, NULL, NULL, 1 },
+	{ "memory", vm_begin_memory, NULL, vm_cancel_memory, 60000 },
 	{ "spawn", begin_spawn, NULL, NULL, 15000 },
 	{ "publish", begin_publish, NULL, NULL, 1 },
 };

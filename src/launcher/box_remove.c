@@ -187,7 +187,7 @@ void box_remove(struct box *b)
 {
 	if (b->state == BOX_REMOVING)
 		return;
-	if (b->state == BOX_CREATING) {
+	if (b->state == BOX_CREATING || b->state == BOX_SAVING) {
 		op_cancel(&b->op); /* its end comes back here */
 		return;
 	}

@@ -20,6 +20,7 @@
 #define LOOK_AFTER_MS 25
 #define POLL_MS 500
 #define LOG_CHUNK 4096u
+#define PANIC "Kernel panic"
 #define LOG_PAUSE_MS 20 /* after each chunk: at most 200 kB/s of a sandbox */
 
 void box_look(struct box *b)
@@ -143,7 +144,9 @@ static void end_line(struct box *b)
 	if (b->log_len == 0)
 		return;
 	b->log_line[b->log_len] = '\0';
-	(void)str_copy(b->log_tail, sizeof(b->log_tail), b->log_line);
+	/* What a kernel that gives up says first matters more than the registers that follow. */
+	if (!strstr(b->log_tail, PANIC))
+		(void)str_copy(b->log_tail, sizeof(b->log_tail), b->log_line);
 	log_debug("%s: %s", b->rec.id, b->log_line);
 	b->log_len = 0;
 }
@@ -161,7 +164,7 @@ static void take_log(struct box *b, const char *text, size_t n)
 		bool full = b->log_len == sizeof(b->log_line) - 1;
 		if (text[i] == '\n')
 			end_line(b);
-		else if (!full) /* the rest of a long line is dropped */
+		else if (!full && text[i] != '\r') /* the rest of a long line is dropped */
 			b->log_line[b->log_len++] = text[i] == '\0' ? '?' : text[i];
 	}
 }

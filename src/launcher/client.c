@@ -206,6 +206,44 @@ int launcher_image_remove(struct launcher *la, const char *name, launcher_done_f
 	return call_name(la, PROTO_IMAGE_REMOVE, name, done, arg) ? 0 : -ENOMEM;
 }
 
+/* ---- VMs ---- */
+
+int launcher_vm_prepare(
+    struct launcher *la, const struct proto_create *create, launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_new(la, PROTO_VM_PREPARE, done, arg);
+	if (!c)
+		return -ENOMEM;
+	c->req.create = *create;
+	return 0;
+}
+
+int launcher_vm_load(struct launcher *la, const char *id, launcher_done_fn *done, void *arg)
+{
+	return call_box(la, PROTO_VM_LOAD, id, false, done, arg);
+}
+
+int launcher_vm_warm(struct launcher *la, const char *id, launcher_done_fn *done, void *arg)
+{
+	return call_box(la, PROTO_VM_WARM, id, false, done, arg);
+}
+
+int launcher_vm_snapshot(
+    struct launcher *la, const char *id, const char *snapshot, launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_new(la, PROTO_VM_SNAPSHOT, done, arg);
+	if (!c)
+		return -ENOMEM;
+	(void)str_copy(c->req.box.id, sizeof(c->req.box.id), id);
+	(void)str_copy(c->req.box.snapshot, sizeof(c->req.box.snapshot), snapshot);
+	return 0;
+}
+
+int launcher_vm_forget(struct launcher *la, const char *snapshot, launcher_done_fn *done, void *arg)
+{
+	return call_box(la, PROTO_VM_FORGET, snapshot, false, done, arg);
+}
+
 /* ---- receiving ---- */
 
 static struct call *find_sent(struct launcher *la, uint64_t seq)

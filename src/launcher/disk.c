@@ -89,15 +89,47 @@ void disk_sweep_masters(void)
 		(void)closedir(d);
 }
 
+/* Between kinds of file systems. */
+static int copy_by_hand(int from, int to, off_t pos, off_t end)
+{
+	char chunk[1 << 16];
+	while (pos < end) {
+		size_t want =
+		    end - pos < (off_t)sizeof(chunk) ? (size_t)(end - pos) : sizeof(chunk);
+		ssize_t n = pread(from, chunk, want, pos);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		for (ssize_t done = 0; done < n;) {
+			ssize_t w = pwrite(to, chunk + done, (size_t)(n - done), pos + done);
+			if (w <= 0)
+				return w < 0 ? -errno : -EIO;
+			done += w;
+		}
+		pos += n;
+	}
+	return 0;
+}
+
+static int copy_extent(int from, int to, off_t pos, off_t end)
+{
+	off_t in = pos, out = pos;
+	while (in < end) {
+		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
+		if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
+			return copy_by_hand(from, to, in, end);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+	}
+	return 0;
+}
+
 int disk_copy_data(int from, int to)
 {
 	for (off_t pos = 0; (pos = lseek(from, pos, SEEK_DATA)) >= 0;) {
-		off_t end = lseek(from, pos, SEEK_HOLE), in = pos, out = pos;
-		while (in < end) {
-			ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - in), 0);
-			if (n <= 0)
-				return n < 0 ? -errno : -EIO;
-		}
+		off_t end = lseek(from, pos, SEEK_HOLE);
+		int r = end < 0 ? -errno : copy_extent(from, to, pos, end);
+		if (r < 0)
+			return r;
 		pos = end;
 	}
 	return errno == ENXIO ? 0 : -errno; /* no more data */

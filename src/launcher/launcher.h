@@ -60,6 +60,15 @@ int launcher_build_cancel(struct launcher *la, const char *name, launcher_done_f
 int launcher_images(struct launcher *la, void (*image)(const struct proto_image *m, void *arg),
     launcher_done_fn *done, void *arg);
 int launcher_image_remove(struct launcher *la, const char *name, launcher_done_fn *done, void *arg);
+/* ---- VMs ---- */
+int launcher_vm_prepare(
+    struct launcher *la, const struct proto_create *c, launcher_done_fn *done, void *arg);
+int launcher_vm_load(struct launcher *la, const char *id, launcher_done_fn *done, void *arg);
+int launcher_vm_warm(struct launcher *la, const char *id, launcher_done_fn *done, void *arg);
+int launcher_vm_snapshot(
+    struct launcher *la, const char *id, const char *snapshot, launcher_done_fn *done, void *arg);
+int launcher_vm_forget(
+    struct launcher *la, const char *snapshot, launcher_done_fn *done, void *arg);
 
 /* Events of one sandbox. The handler must be unlinked before its memory goes. */
 struct launcher_watch {

@@ -11,6 +11,7 @@ liblauncher_a_SOURCES = \
 	src/launcher/client.c src/launcher/launcher.h \
 	src/launcher/disk.c src/launcher/disk.h \
 	src/launcher/images.c \
+	src/launcher/mem_diff.c src/launcher/mem_diff.h \
 	src/launcher/outbox.c src/launcher/outbox.h \
 	src/launcher/proto.c src/launcher/proto.h \
 	src/launcher/record.c src/launcher/record.h \
@@ -23,7 +24,13 @@ liblauncher_a_SOURCES = \
 	src/launcher/task.c src/launcher/task.h \
 	src/launcher/vm.c src/launcher/vm.h \
 	src/launcher/vm_child.c src/launcher/vm_child.h \
-	src/launcher/vm_image.c src/launcher/vm_image.h
+	src/launcher/vm_image.c src/launcher/vm_image.h \
+	src/launcher/vm_manifest.c src/launcher/vm_manifest.h \
+	src/launcher/vm_request.c \
+	src/launcher/vm_save.c src/launcher/vm_save.h \
+	src/launcher/vm_store.c \
+	src/launcher/warm.c src/launcher/warm.h \
+	src/launcher/warm_key.c
 
 libexec_PROGRAMS += sandglass-launcher
 sandglass_launcher_SOURCES = src/launcher/main.c

@@ -41,6 +41,12 @@ size_t proto_size(uint32_t kind)
 	}
 }
 
+bool proto_probe_ran(const struct proto_event *e)
+{
+	return e->event == PROTO_EXITED && e->value == 0 &&
+	       (strstr(e->text, PROTO_PROBE_TEXT) || strstr(e->text, PROTO_PROBE_KERNEL));
+}
+
 bool proto_base_valid(const char *s)
 {
 	return !str_empty(s) && !strchr("._:-", s[0]) &&

@@ -67,6 +67,7 @@ enum proto_start {
 	PROTO_START_COLD,     /* boots the image */
 	PROTO_START_CLONE,    /* of the warm snapshot that fits */
 	PROTO_START_SNAPSHOT, /* from a snapshot of a sandbox */
+	PROTO_START_PROBE, /* a guest that only shows that the VMM runs guests: proto_probe_ran() */
 	PROTO_STARTS,
 };
 
@@ -194,6 +195,10 @@ union proto_any {
 	struct proto_image image;
 };
 
+/* What the guest of PROTO_START_PROBE says last: ours, or a kernel that was given no root. */
+#define PROTO_PROBE_TEXT "sandglass: this guest runs"
+#define PROTO_PROBE_KERNEL "Kernel panic - not syncing: VFS: Unable to mount root fs"
+
 /* Bounds of a create, checked on both sides. */
 #define PROTO_MEMORY_MIN (16ull << 20)
 #define PROTO_MEMORY_MAX (1ull << 42)
@@ -214,6 +219,8 @@ size_t proto_size(uint32_t kind);
 int proto_check_request(const union proto_any *m, size_t n, struct err *reterr);
 /* A packet from the launcher: 0 or -EPROTO. */
 int proto_check_answer(const union proto_any *m, size_t n);
+/* Is this the end (EXITED) of a guest of PROTO_START_PROBE that has run as it should? */
+bool proto_probe_ran(const struct proto_event *e);
 /* ^[a-z0-9][a-z0-9._:-]*$ */
 bool proto_base_valid(const char *s);
 /* ^[a-z0-9][a-z0-9_-]{0,62}$ */

@@ -38,6 +38,11 @@ static int addf(struct qemu_args *a, const char *option, const char *fmt, ...)
 	return r < 0 ? r : add(a, at);
 }
 
+static bool is_fresh(const struct qemu_conf *c)
+{
+	return c->start == PROTO_START_COLD || c->start == PROTO_START_PROBE;
+}
+
 static int add_machine(struct qemu_args *a, const struct qemu_conf *c)
 {
 	unsigned long long mib = c->memory_bytes >> 20;
@@ -53,7 +58,7 @@ static int add_machine(struct qemu_args *a, const struct qemu_conf *c)
 	if (r == 0)
 		r = addf(a, "-object",
 		    "memory-backend-file,id=m,size=%lluM,mem-path=/proc/self/fd/%d,share=%s", mib,
-		    VM_FD_MEMORY, c->start == PROTO_START_COLD ? "on" : "off");
+		    VM_FD_MEMORY, is_fresh(c) ? "on" : "off");
 	return r < 0 ? r
 		     : addf(a, "-machine",
 			   "microvm,acpi=on,rtc=on,x-option-roms=off,isa-serial=on,"
@@ -81,7 +86,9 @@ static int add_port(struct qemu_args *a, const char *id, int fd, int nr)
  * Snapshots read it through the page cache and sync their copy. */
 static int add_devices(struct qemu_args *a, const struct qemu_conf *c)
 {
-	int r = add_disk(a, "root", VM_FD_ROOT, "readonly=on,file.locking=off");
+	int r = 0;
+	if (c->start != PROTO_START_PROBE)
+		r = add_disk(a, "root", VM_FD_ROOT, "readonly=on,file.locking=off");
 	if (r == 0)
 		r = add_disk(a, "disk", VM_FD_DISK,
 		    "cache=unsafe,discard=unmap,auto-read-only=off,file.locking=off");
@@ -120,9 +127,9 @@ static int add_control(struct qemu_args *a)
 static int add_start(struct qemu_args *a, const struct qemu_conf *c)
 {
 	int r;
-	if (c->start == PROTO_START_COLD) {
+	if (is_fresh(c)) {
 		r = addf(a, "-kernel", VM_KERNEL);
-		if (r == 0)
+		if (r == 0 && c->start == PROTO_START_COLD)
 			r = addf(a, "-initrd", VM_INITRD);
 		return r < 0 ? r : addf(a, "-append", "%s", c->append);
 	}

@@ -22,7 +22,7 @@
 struct qemu_conf {
 	const char *program;
 	enum proto_start start;
-	bool kvm, network;
+	bool kvm, network; /* no network: a card that is connected to nothing */
 	unsigned vcpus;
 	uint64_t memory_bytes;
 	const char *append; /* command line of the kernel; PROTO_START_COLD */

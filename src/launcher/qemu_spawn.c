@@ -14,6 +14,7 @@
 #include "launcher/outbox.h"
 #include "launcher/qemu_args.h"
 #include "launcher/vm_child.h"
+#include "launcher/vm_save.h"
 
 /* Paths and texts that a plan points to. */
 struct plan_store {
@@ -52,7 +53,7 @@ static int list_dns(const struct box *b, char *dst, size_t cap)
 	return 0;
 }
 
-static int make_args(struct box *b, struct plan_store *ps, struct err *reterr)
+static int make_args(struct box *b, struct plan_store *ps)
 {
 	const struct qemu_conf conf = { .program = qemu_program(),
 		.start = b->want.start,
@@ -64,9 +65,6 @@ static int make_args(struct box *b, struct plan_store *ps, struct err *reterr)
 	const struct qemu_boot boot = {
 		.fs = b->vm.image.fs, .tsc_khz = vm_host_tsc_khz(&b->srv->vm_host), .dns = ps->dns
 	};
-	if (!conf.program)
-		return err_set(reterr, -ENOENT,
-		    "qemu-system-x86_64 (package qemu-system-x86) is not installed");
 	int r = list_dns(b, ps->dns, sizeof(ps->dns));
 	if (r == 0)
 		r = qemu_append(ps->append, &boot);
@@ -84,7 +82,7 @@ static int open_file(struct plan_store *ps, int slot, const char *path, enum vm_
 
 static int make_memory(struct box *b)
 {
-	b->vm.memory_fd = memfd_create("sandglass-vm", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	b->vm.memory_fd = memfd_create(WARM_MEMORY_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (b->vm.memory_fd < 0 || ftruncate(b->vm.memory_fd, (off_t)b->want.memory_bytes) < 0)
 		return -errno;
 	return 0;
@@ -104,25 +102,59 @@ static int make_state(struct box *b)
 	return b->vm.state_fd < 0 ? -errno : 0;
 }
 
-static int open_files(struct box *b, struct plan_store *ps)
+/* Where its disk and its device state come from. */
+static int source_path(const struct box *b, const char *file, char *dst, size_t cap)
 {
-	int r = make_state(b);
+	return b->want.start == PROTO_START_SNAPSHOT
+		   ? vm_snapshot_path(b->want.snapshot, file, dst, cap)
+		   : warm_path(b->rec.warm, file, dst, cap);
+}
+
+static int open_saved(struct box *b, struct plan_store *ps)
+{
+	char path[128];
+	int r = source_path(b, "disk", ps->disk_from, sizeof(ps->disk_from));
 	if (r == 0)
-		r = make_memory(b);
+		r = source_path(b, "state", path, sizeof(path));
 	if (r == 0)
-		r = open_file(ps, 0, b->vm.image.root_path, VM_FD_ROOT);
-	ps->plan.fds[VM_FD_MEMORY] = b->vm.memory_fd;
-	ps->plan.fds[VM_FD_STATE] = b->vm.state_fd;
+		r = open_file(ps, 1, path, VM_FD_STATE_IN);
+	ps->plan.fds[VM_FD_MEMORY] = b->vm.warm_fd;
 	return r;
 }
 
-static int make_plan(
-    struct box *b, const struct spawn *sp, struct plan_store *ps, struct err *reterr)
+static int open_boot(struct box *b, struct plan_store *ps)
+{
+	int r = make_memory(b);
+	ps->plan.fds[VM_FD_MEMORY] = b->vm.memory_fd;
+	ps->plan.kernel = b->vm.image.kernel_path;
+	ps->plan.initrd = b->vm.image.initrd_path[0] ? b->vm.image.initrd_path : NULL;
+	return r < 0 ? r
+		     : disk_master_path(b->rec.disk_bytes, ps->disk_from, sizeof(ps->disk_from));
+}
+
+static int open_files(struct box *b, struct plan_store *ps)
+{
+	int r = make_state(b);
+	ps->plan.fds[VM_FD_STATE] = b->vm.state_fd;
+	if (b->want.start == PROTO_START_PROBE) {
+		char guest[128];
+		if (r == 0)
+			r = box_path(b, "guest", guest, sizeof(guest));
+		if (r == 0)
+			r = vm_image_probe(guest, &b->vm.image);
+		return r < 0 ? r : open_boot(b, ps);
+	}
+	if (r == 0)
+		r = open_file(ps, 0, b->vm.image.root_path, VM_FD_ROOT);
+	if (r < 0)
+		return r;
+	return b->want.start == PROTO_START_COLD ? open_boot(b, ps) : open_saved(b, ps);
+}
+
+static int make_plan(struct box *b, const struct spawn *sp, struct plan_store *ps)
 {
 	const struct server *s = b->srv;
 	ps->plan = (struct vm_child_plan){ .argv = ps->args.argv,
-		.kernel = b->vm.image.kernel_path,
-		.initrd = b->vm.image.initrd_path,
 		.disk_from = ps->disk_from,
 		.disk = ps->disk,
 		.disk_bytes = b->rec.disk_bytes,
@@ -142,12 +174,10 @@ static int make_plan(
 	ps->plan.fds[VM_FD_DATA] = b->data_fd;
 	ps->plan.fds[VM_FD_MONITOR] = b->vm.monitor_fd;
 	ps->plan.fds[VM_FD_TAP] = b->vm.tap_fd;
-	int r = disk_master_path(b->rec.disk_bytes, ps->disk_from, sizeof(ps->disk_from));
-	if (r == 0)
-		r = box_path(b, "disk", ps->disk, sizeof(ps->disk));
+	int r = box_path(b, "disk", ps->disk, sizeof(ps->disk));
 	if (r == 0)
 		r = open_files(b, ps);
-	return r < 0 ? r : make_args(b, ps, reterr);
+	return r < 0 ? r : make_args(b, ps);
 }
 
 int qemu_spawn(struct box *b, struct err *reterr)
@@ -156,7 +186,7 @@ int qemu_spawn(struct box *b, struct err *reterr)
 	struct spawn sp;
 	int r = spawn_open(b, &sp);
 	if (r == 0)
-		r = make_plan(b, &sp, &ps, reterr);
+		r = make_plan(b, &sp, &ps);
 	if (r == 0)
 		r = spawn_run(b, &sp, vm_child_run, &ps.plan);
 	spawn_close(b, &sp);

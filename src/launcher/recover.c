@@ -119,6 +119,7 @@ int recover(struct server *s, struct err *reterr)
 		    reterr, r, "cannot look for sandboxes of an earlier start: %s", err_name(r));
 	if (s->net)
 		hostnet_settle(s->net);
+	warm_sweep();
 	bases_sweep(s);
 	disk_sweep_masters();
 	return 0;

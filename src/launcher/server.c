@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fdutil.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -64,6 +65,13 @@ void server_reply(struct server *s, uint64_t seq, const struct err *err, const s
 		m.box.kvm = b->rec.kvm;
 		m.box.warm = b->rec.warm[0] != '\0';
 	}
+	send_packet(s, &m);
+}
+
+void server_reply_vm(struct server *s, uint64_t seq, bool warm)
+{
+	struct proto_reply m = make_reply(seq, NULL);
+	m.vm.warm = warm;
 	send_packet(s, &m);
 }
 
@@ -122,7 +130,7 @@ static int on_list(struct server *s, const struct proto_request *q, struct err *
 static struct box *find_live(struct server *s, const char *id, struct err *reterr)
 {
 	struct box *b = map_get(s->boxes, id);
-	if (b && b->state == BOX_LIVE)
+	if (b && (b->state == BOX_LIVE || b->state == BOX_SAVING))
 		return b;
 	(void)err_set(reterr, -ENOENT, "there is no live sandbox %s", id);
 	return NULL;
@@ -177,7 +185,7 @@ static int on_prepare(struct server *s, const struct proto_request *q, struct er
 /* Each answers itself, now or later, unless it returns a failure. */
 typedef int request_fn(struct server *s, const struct proto_request *q, struct err *reterr);
 
-static request_fn *const requests[PROTO_REPLY] = {
+static request_fn *const requests[] = {
 	[PROTO_PREPARE] = on_prepare,
 	[PROTO_CREATE] = on_create,
 	[PROTO_DESTROY] = on_destroy,
@@ -189,6 +197,11 @@ static request_fn *const requests[PROTO_REPLY] = {
 	[PROTO_BUILD_CANCEL] = builds_on_cancel,
 	[PROTO_IMAGES] = images_on_list,
 	[PROTO_IMAGE_REMOVE] = images_on_remove,
+	[PROTO_VM_PREPARE] = vm_on_prepare,
+	[PROTO_VM_LOAD] = vm_on_load,
+	[PROTO_VM_WARM] = vm_on_warm,
+	[PROTO_VM_SNAPSHOT] = vm_on_snapshot,
+	[PROTO_VM_FORGET] = vm_on_forget,
 };
 
 static void on_packet(struct outbox *o, const union proto_any *m, size_t n, void *arg)
@@ -240,7 +253,8 @@ static int open_own_dir(const char *path, struct err *reterr)
 
 static int enter_state_dir(const struct server_conf *c, struct err *reterr)
 {
-	static const char *const dirs[] = { "bases", "masters", "boxes", "stage" };
+	static const char *const dirs[] = { "bases", "masters", "boxes", "stage", "warm",
+		"snapshots" };
 	char path[PATH_LEN_MAX];
 	int r = path_join(path, sizeof(path), c->state_dir, "launcher");
 	if (r < 0)
@@ -270,6 +284,16 @@ static int make_agents_dir(struct server *s, struct err *reterr)
 	return r < 0 ? err_set(reterr, r, "cannot make %s: %s", s->agents_dir, err_name(r)) : 0;
 }
 
+static int hash_agent(int mem, size_t n, char dst[PROTO_HASH_LEN + 1])
+{
+	void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, mem, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	int r = hash_sha256_hex(p, n, dst);
+	(void)munmap(p, n);
+	return r;
+}
+
 /* Sandboxes run a sealed copy: whatever they do to /proc/self/exe reaches nobody else, and an
  * upgrade of the file does not touch those that run. */
 static int load_agent(struct server *s, struct err *reterr)
@@ -287,6 +311,9 @@ static int load_agent(struct server *s, struct err *reterr)
 	    fcntl(mem, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return err_set(
 		    reterr, -errno, "cannot load the agent %s: %s", path, err_name(-errno));
+	int r = hash_agent(mem, (size_t)st.st_size, s->agent_hash);
+	if (r < 0)
+		return err_set(reterr, r, "cannot read the agent %s: %s", path, err_name(r));
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", mem);
 	s->agent_fd = open(self, O_RDONLY | O_CLOEXEC); /* a writable one could not be executed */
 	return s->agent_fd < 0 ? err_set(reterr, -errno, "cannot open the agent's copy") : 0;
@@ -414,6 +441,8 @@ static void server_stop(struct server *s)
 	(void)map_free(s->boxes);
 	task_fini(&s->base_task);
 	task_fini(&s->sweep_task);
+	task_fini(&s->vm_sweep);
+	warm_close_all(s);
 	for (struct link *l; (l = list_pop_front(&s->base_waiters));)
 		(void)mem_free(container_of(l, struct box_waiter, link));
 	loop_timer_fini(&s->poll);
@@ -435,6 +464,7 @@ int server_run(const struct server_conf *c, int socket_consume, struct err *rete
 	for (int i = 0; i < CGROUP_TREES; i++)
 		s.cgroups.parent_fd[i] = -1;
 	link_init(&s.base_waiters);
+	link_init(&s.warms);
 	slots_init(&s.slots, c->instance);
 	list_masks(&s);
 	vm_host_init(&s.vm_host);

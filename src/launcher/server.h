@@ -10,6 +10,7 @@
  *   layers/, images/, kernels/   image/build.h
  *   masters/SIZE      empty, formatted disks to copy from
  *   boxes/ID/         record, disk
+ *   warm/, snapshots/ of VMs (warm.h, vm_save.h)
  *   stage/            an empty directory; each sandbox's child mounts its own tmpfs here
  *
  * Sockets are in RUNTIME/agents/ID/, connectable by the owner only.

@@ -6,11 +6,12 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-#include "base/clock.h"
 #include "base/fdutil.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "hostnet/tap.h"
 #include "launcher/box.h"
+#include "launcher/vm_save.h"
 
 #define TSC_WINDOW_NS 300000000ull /* long enough for a few millionths */
 
@@ -21,11 +22,13 @@ bool vm_is(const struct box *b)
 
 void vm_init(struct vm *v)
 {
-	v->monitor_fd = v->tap_fd = v->memory_fd = v->state_fd = -1;
+	v->monitor_fd = v->tap_fd = v->memory_fd = v->state_fd = v->warm_fd = -1;
 }
 
 void vm_fini(struct vm *v)
 {
+	warm_unwant(&v->wait);
+	v->warm_fd = -1;
 	int *const fds[] = { &v->monitor_fd, &v->tap_fd, &v->memory_fd, &v->state_fd };
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		*fds[i] = fd_close(*fds[i]);
@@ -64,12 +67,107 @@ uint64_t vm_host_tsc_khz(struct vm_host *h)
 
 /* ---- steps of a create ---- */
 
+static int check_same(
+    const char *what, uint64_t is, uint64_t want, const char *snapshot, struct err *reterr)
+{
+	return is == want
+		   ? 0
+		   : err_set(reterr, -EINVAL, "%s: snapshot %s has %llu, and keeps it; got %llu",
+			 what, snapshot, (unsigned long long)is, (unsigned long long)want);
+}
+
+/* It must fit this machine; what it holds may be older than the template. */
+static int reserve_snapshot(struct box *b, struct err *reterr)
+{
+	const struct proto_create *c = &b->want;
+	struct vm_manifest m, now;
+	struct err why = ERR_INIT;
+	char dir[128];
+	int r = vm_snapshot_path(c->snapshot, "", dir, sizeof(dir));
+	if (r < 0)
+		return r;
+	if (!path_exists(dir))
+		return err_set(reterr, -ENOENT, "there is no snapshot %s", c->snapshot);
+	r = vm_manifest_read(dir, &m, &why);
+	if (r < 0)
+		return err_set(reterr, r, "snapshot %s: %s", c->snapshot, err_text(&why));
+	r = vm_image_read(m.image, &b->vm.image, reterr);
+	if (r == 0)
+		r = warm_key(b->srv, c, &b->vm.image, &now);
+	if (r < 0)
+		return r;
+	if (m.kvm != c->vm.kvm || !str_eq(m.host, now.host))
+		return err_set(reterr, -ESTALE,
+		    "snapshot %s was made with another processor, QEMU or accelerator: it cannot "
+		    "run here",
+		    c->snapshot);
+	r = check_same("memory", m.memory_bytes, c->memory_bytes, c->snapshot, reterr);
+	if (r == 0)
+		r = check_same("disk", m.disk_bytes, c->disk_bytes, c->snapshot, reterr);
+	if (r == 0)
+		r = check_same("vcpus", m.vcpus, c->vm.vcpus, c->snapshot, reterr);
+	if (r == 0 && !warm_exists(m.key))
+		r = err_set(reterr, -ESTALE,
+		    "snapshot %s: the warm snapshot of template %s below it is gone", c->snapshot,
+		    m.tmpl);
+	b->vm.manifest = m;
+	return r;
+}
+
+static int reserve_image(struct box *b, struct err *reterr)
+{
+	int r = vm_image_find(b->want.vm.tmpl, &b->vm.image, reterr);
+	if (r == 0)
+		r = warm_key(b->srv, &b->want, &b->vm.image, &b->vm.manifest);
+	if (r == 0 && b->want.start == PROTO_START_CLONE && !warm_exists(b->vm.manifest.key))
+		r = err_set(
+		    reterr, -ENOENT, "template %s has no warm snapshot that fits", b->want.vm.tmpl);
+	return r;
+}
+
 int vm_reserve(struct box *b, struct err *reterr)
 {
 	b->rec.kvm = b->want.vm.kvm;
 	b->rec.memory_bytes = b->want.memory_bytes;
-	(void)str_copy(b->rec.base, sizeof(b->rec.base), "vm");
-	return vm_image_find(b->want.vm.tmpl, &b->vm.image, reterr);
+	if (!qemu_program())
+		return err_set(reterr, -ENOENT,
+		    "qemu-system-x86_64 (package qemu-system-x86) is not installed");
+	if (b->want.vm.kvm && access("/dev/kvm", F_OK) < 0)
+		return err_set(reterr, -ENOENT, "this machine has no /dev/kvm");
+	if (b->want.start == PROTO_START_PROBE)
+		return path_printf(b->rec.base, sizeof(b->rec.base), "probe");
+	int r = b->want.start == PROTO_START_SNAPSHOT ? reserve_snapshot(b, reterr)
+						      : reserve_image(b, reterr);
+	if (r < 0)
+		return r;
+	if (b->want.start != PROTO_START_COLD)
+		(void)str_copy(b->rec.warm, sizeof(b->rec.warm), b->vm.manifest.key);
+	return path_printf(b->rec.base, sizeof(b->rec.base), "image-%s", b->vm.image.hash);
+}
+
+static void on_memory(struct warm_wait *w, int fd_or_code, void *arg)
+{
+	struct box *b = arg;
+	b->vm.warm_fd = fd_or_code;
+	op_wake(&b->op, b->wait, fd_or_code < 0 ? fd_or_code : 0);
+}
+
+int vm_begin_memory(struct op *op)
+{
+	struct box *b = op->owner;
+	int r = box_fault(b, "memory");
+	if (r < 0 || !b->rec.warm[0])
+		return r;
+	b->vm.wait = (struct warm_wait){ .done = on_memory, .arg = b };
+	b->wait = op_slot(op);
+	r = warm_want(b->srv, b->rec.warm, b->rec.memory_bytes, &b->vm.wait);
+	return r < 0 ? r : OP_WAIT;
+}
+
+void vm_cancel_memory(struct op *op)
+{
+	struct box *b = op->owner;
+	warm_unwant(&b->vm.wait);
 }
 
 void vm_limits(const struct box *b, uint64_t *ret_memory, uint32_t *ret_pids)

@@ -59,15 +59,23 @@ static int add_file(const char *from, const char *as, unsigned flags)
 	return fd < 0 ? -errno : mnt_bind(from, to, flags, -1);
 }
 
+/* On the host only root, or a group, may open it. */
+static int add_kvm(const struct vm_child_plan *p)
+{
+	struct stat st;
+	if (stat("/dev/kvm", &st) < 0 || mknod(ROOT "/dev/kvm", S_IFCHR | 0600, st.st_rdev) < 0 ||
+	    chown(ROOT "/dev/kvm", p->uid_base, p->uid_base) < 0)
+		return -errno;
+	return 0;
+}
+
 static int add_devices(const struct vm_child_plan *p)
 {
 	static const char *const devices[] = { "/dev/null", "/dev/urandom" };
-	int r = 0;
+	int r = mnt_tmpfs(ROOT "/dev", ROOT_BYTES, 0755, MNT_NOEXEC | MNT_DEV);
 	for (size_t i = 0; r == 0 && i < sizeof(devices) / sizeof(devices[0]); i++)
 		r = add_file(devices[i], devices[i], MNT_DEV | MNT_NOEXEC);
-	if (r == 0 && p->kvm)
-		r = add_file("/dev/kvm", "/dev/kvm", MNT_DEV | MNT_NOEXEC);
-	return r;
+	return r < 0 || !p->kvm ? r : add_kvm(p);
 }
 
 static int fill_root(const struct vm_child_plan *p)

@@ -14,5 +14,10 @@ struct vm_image {
 	char initrd_path[VM_IMAGE_PATH_MAX];
 };
 
+/* For PROTO_START_PROBE: the newest kernel, or, when there is none, a guest of our own that is
+ * written to file. Only hash (of nothing) and kernel_path are set. 0 or -errno. */
+int vm_image_probe(const char *file, struct vm_image *ret);
+/* By its hash. 0, or -errno and reterr. */
+int vm_image_read(const char *hash, struct vm_image *ret, struct err *reterr);
 /* -ENOENT and a sentence that says what to do when the template was not built. */
 int vm_image_find(const char *tmpl, struct vm_image *ret, struct err *reterr);
