@@ -14,46 +14,9 @@
 
 #define DESTROY_AGAIN_MS 500
 
-/* ---- answers ---- */
-
-static void tell(const struct vmm_answer *to, const struct err *err)
-{
-	if (to->plain)
-		to->plain(err, to->arg);
-	else if (to->inst)
-		to->inst(err, NULL, to->arg);
-	else if (to->usage)
-		to->usage(err, NULL, to->arg);
-	else if (to->sweep)
-		to->sweep(err, 0, to->arg);
-}
-
-static void on_tell_late(struct loop_defer *d, void *arg)
-{
-	struct vmm *v = arg;
-	while (v->n_late > 0) {
-		struct vmm_answer to = v->late[0].to;
-		struct err err = v->late[0].err;
-		v->n_late--;
-		for (size_t i = 0; i < v->n_late; i++)
-			v->late[i] = v->late[i + 1];
-		tell(&to, &err);
-	}
-}
-
 void namespace_fail_later(struct vmm *v, struct vmm_answer to, int code, const char *what)
 {
-	struct err err = ERR_INIT;
-	(void)err_set(&err, code, "%s: %s", what, err_name(code));
-	if (v->n_late == NAMESPACE_LATE_MAX) {
-		log_error("too many failures at once: %s", err.text);
-		tell(&to, &err);
-		return;
-	}
-	v->late[v->n_late].to = to;
-	v->late[v->n_late].err = err;
-	v->n_late++;
-	loop_defer_set(&v->tell_late);
+	vmm_fail_later(&v->late, to, code, what);
 }
 
 /* ---- open, close, prepare ---- */
@@ -66,7 +29,7 @@ static int namespace_open(struct loop *l, struct launcher *la, struct vmm **ret,
 	v->refs = 1;
 	v->loop = l;
 	v->launcher = la;
-	loop_defer_init(&v->tell_late, l, on_tell_late, v);
+	vmm_late_init(&v->late, l);
 	*ret = v;
 	return 0;
 }
@@ -81,7 +44,7 @@ void namespace_unref(struct vmm *v)
 {
 	if (--v->refs > 0)
 		return;
-	loop_defer_fini(&v->tell_late);
+	vmm_late_fini(&v->late);
 	(void)mem_free(v);
 }
 
@@ -90,37 +53,6 @@ static struct vmm *namespace_close(struct vmm *v)
 	if (v)
 		namespace_unref(v);
 	return NULL;
-}
-
-/* A request whose caller wants to hear success or failure, nothing else. */
-struct plain {
-	struct vmm_answer to;
-};
-
-static void on_plain(const struct err *err, const struct proto_reply *reply, void *arg)
-{
-	struct plain *p = arg;
-	struct vmm_answer to = p->to;
-	(void)mem_free(p);
-	tell(&to, err);
-}
-
-static struct plain *plain_new(struct vmm *v, struct vmm_answer to, const char *what)
-{
-	struct plain *p = mem_zalloc(sizeof(*p));
-	if (p)
-		p->to = to;
-	else
-		namespace_fail_later(v, to, -ENOMEM, what);
-	return p;
-}
-
-static void plain_sent(struct vmm *v, struct plain *p, int r, const char *what)
-{
-	if (r == 0)
-		return;
-	namespace_fail_later(v, p->to, r, what);
-	(void)mem_free(p);
 }
 
 /* How the launcher knows what the template's base is: the host, or the image built of it. */
@@ -135,13 +67,9 @@ static void base_name(const struct template *t, char dst[PROTO_BASE_MAX + 1])
 
 static void namespace_prepare(struct vmm *v, const struct template *t, vmm_done_fn *done, void *arg)
 {
-	struct plain *p =
-	    plain_new(v, (struct vmm_answer){ .plain = done, .arg = arg }, "prepare template");
 	char base[PROTO_BASE_MAX + 1];
 	base_name(t, base);
-	if (p)
-		plain_sent(
-		    v, p, launcher_prepare(v->launcher, base, on_plain, p), "prepare template");
+	vmm_ask_prepare(&v->late, v->launcher, base, done, arg);
 }
 
 /* ---- instances ---- */
@@ -198,7 +126,7 @@ static void on_made(const struct err *err, const struct proto_reply *reply, void
 	struct vmm_answer to = inst->answer;
 	if (err->code) {
 		(void)inst_free(inst);
-		tell(&to, err);
+		vmm_tell(&to, err);
 		return;
 	}
 	(void)path_join(
@@ -255,7 +183,7 @@ static void on_destroyed(const struct err *err, const struct proto_reply *reply,
 	}
 	struct vmm_answer to = inst->answer;
 	(void)inst_free(inst);
-	tell(&to, err);
+	vmm_tell(&to, err);
 }
 
 static void try_destroy(struct vmm_inst *inst)
@@ -277,109 +205,24 @@ static void namespace_destroy(struct vmm_inst *inst, vmm_done_fn *done, void *ar
 	try_destroy(inst);
 }
 
-/* ---- sweep ---- */
-
-struct sweep {
-	struct vmm *vmm;
-	bool (*keep)(const char *id, void *arg);
-	void *keep_arg;
-	struct vmm_answer to;
-	unsigned open, removed; /* requests that are not answered; sandboxes that were removed */
-	struct err err;
-};
-
-static void sweep_settle(struct sweep *s)
-{
-	if (--s->open > 0)
-		return;
-	struct sweep copy = *s;
-	(void)mem_free(s);
-	copy.to.sweep(&copy.err, copy.removed, copy.to.arg);
-}
-
-static void on_swept(const struct err *err, const struct proto_reply *reply, void *arg)
-{
-	struct sweep *s = arg;
-	if (err->code)
-		(void)err_set(&s->err, err->code, "%s", err_text(err));
-	else
-		s->removed++;
-	sweep_settle(s);
-}
-
-static void on_item(const char *id, void *arg)
-{
-	struct sweep *s = arg;
-	if (s->keep(id, s->keep_arg))
-		return;
-	int r = launcher_destroy(s->vmm->launcher, id, on_swept, s);
-	if (r < 0)
-		(void)err_set(&s->err, r, "cannot remove %s: %s", id, err_name(r));
-	else
-		s->open++;
-}
-
-static void on_listed(const struct err *err, const struct proto_reply *reply, void *arg)
-{
-	struct sweep *s = arg;
-	if (err->code)
-		(void)err_set(&s->err, err->code, "%s", err_text(err));
-	sweep_settle(s);
-}
+/* ---- the rest ---- */
 
 static void namespace_sweep(struct vmm *v, bool (*keep)(const char *id, void *arg), void *keep_arg,
     vmm_sweep_done_fn *done, void *arg)
 {
-	const struct vmm_answer to = { .sweep = done, .arg = arg };
-	struct sweep *s = mem_zalloc(sizeof(*s));
-	if (s) {
-		*s = (struct sweep){
-			.vmm = v, .keep = keep, .keep_arg = keep_arg, .to = to, .open = 1
-		};
-		if (launcher_list(v->launcher, on_item, on_listed, s) == 0)
-			return;
-	}
-	(void)mem_free(s);
-	namespace_fail_later(v, to, -ENOMEM, "sweep sandboxes");
+	vmm_ask_sweep(&v->late, v->launcher, keep, keep_arg, done, arg);
 }
-
-/* ---- the rest ---- */
 
 static void namespace_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done, void *arg)
 {
-	static const char what[] = "change the network policy";
 	struct vmm *v = inst->vmm;
-	struct plain *p = plain_new(v, (struct vmm_answer){ .plain = done, .arg = arg }, what);
-	if (p)
-		plain_sent(v, p,
-		    launcher_set_internet(v->launcher, inst->watch.id, on, on_plain, p), what);
-}
-
-static void on_usage(const struct err *err, const struct proto_reply *reply, void *arg)
-{
-	struct plain *p = arg;
-	struct vmm_answer to = p->to;
-	(void)mem_free(p);
-	if (err->code) {
-		tell(&to, err);
-		return;
-	}
-	const struct vmm_usage u = { .memory_bytes = reply->usage.memory_bytes,
-		.memory_limit = reply->usage.memory_limit,
-		.cpu_usec = reply->usage.cpu_usec,
-		.disk_bytes = reply->usage.disk_bytes,
-		.disk_limit = reply->usage.disk_limit,
-		.pids = reply->usage.pids };
-	to.usage(err, &u, to.arg);
+	vmm_ask_internet(&v->late, v->launcher, inst->watch.id, on, done, arg);
 }
 
 static void namespace_usage(struct vmm_inst *inst, vmm_usage_done_fn *done, void *arg)
 {
-	static const char what[] = "read usage";
 	struct vmm *v = inst->vmm;
-	struct plain *p = plain_new(v, (struct vmm_answer){ .usage = done, .arg = arg }, what);
-	if (p)
-		plain_sent(v, p, launcher_usage(v->launcher, inst->watch.id, on_usage, p), what);
+	vmm_ask_usage(&v->late, v->launcher, inst->watch.id, done, arg);
 }
 
 static const char *namespace_isolation(const struct vmm *v)
