@@ -197,9 +197,9 @@ int config_check(const struct config *c, struct err *reterr)
 		    reterr, -EINVAL, "listen: nothing to listen on; set listen or tls.listen");
 	if (!str_empty(c->tls_listen) && (str_empty(c->tls_certificate) || str_empty(c->tls_key)))
 		return err_set(reterr, -EINVAL, "tls.listen: needs tls.certificate and tls.key");
-	if (c->driver == CONFIG_DRIVER_FIRECRACKER || c->driver == CONFIG_DRIVER_QEMU)
+	if (c->driver == CONFIG_DRIVER_FIRECRACKER)
 		return err_set(reterr, -ENOTSUP,
-		    "driver: this build has the namespace driver only; use auto or namespace");
+		    "driver: this build has no firecracker driver; use auto, qemu or namespace");
 	return 0;
 }
 

@@ -92,8 +92,20 @@ static int isolation_rank(const char *isolation)
 
 static bool is_wanted(const struct config *c, const struct vmm_driver *d)
 {
-	return (c->driver == CONFIG_DRIVER_AUTO || str_eq(d->name, "namespace")) &&
+	static const char *const names[] = { [CONFIG_DRIVER_FIRECRACKER] = "firecracker",
+		[CONFIG_DRIVER_QEMU] = "qemu",
+		[CONFIG_DRIVER_NAMESPACE] = "namespace" };
+	return (c->driver == CONFIG_DRIVER_AUTO || str_eq(d->name, names[c->driver])) &&
 	       isolation_rank(d->best_isolation) >= c->min_isolation;
+}
+
+/* Emulation makes programs ten times slower: nobody gets it who did not ask for it. */
+static bool is_good(const struct config *c, const char *isolation)
+{
+	int rank = isolation_rank(isolation);
+	if (c->driver == CONFIG_DRIVER_AUTO && rank == CONFIG_ISOLATION_EMULATED)
+		return (int)c->min_isolation == rank;
+	return rank >= (int)c->min_isolation;
 }
 
 static int try_driver(struct worker *w);
@@ -102,11 +114,12 @@ static void on_probed(const struct err *err, void *arg)
 {
 	struct worker *w = arg;
 	bool works = err->code == 0;
-	if (works && isolation_rank(w->driver->isolation(w->vmm)) >= w->conf->min_isolation) {
+	if (works && is_good(w->conf, w->driver->isolation(w->vmm))) {
 		op_wake(&w->op, w->slot, 0);
 		return;
 	}
-	log_warn("driver %s %s: %s", w->driver->name, works ? "is too weak" : "does not work here",
+	log_warn("driver %s %s: %s", w->driver->name,
+	    works ? "is not chosen" : "does not work here",
 	    works ? w->driver->isolation(w->vmm) : err_text(err));
 	w->vmm = w->driver->close(w->vmm);
 	int r = try_driver(w);
