@@ -1,6 +1,7 @@
 # Real sandboxes: make check-system, as root.
-EXTRA_PROGRAMS += $(SYSTEM_TESTS) tests/system/probe_init
-SYSTEM_TESTS = tests/system/hostnet/hostnet_test tests/system/build_test tests/system/system_test
+EXTRA_PROGRAMS += $(SYSTEM_TESTS) tests/system/probe_init tests/system/vm_init
+SYSTEM_TESTS = tests/system/hostnet/hostnet_test tests/system/build_test tests/system/system_test \
+	tests/system/qemu_test
 
 tests_system_probe_init_SOURCES = tests/system/probe_init.c
 tests_system_probe_init_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter -O2
@@ -32,8 +33,19 @@ tests_system_hostnet_hostnet_test_SOURCES = tests/system/hostnet/hostnet_test.c
 tests_system_hostnet_hostnet_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS)
 tests_system_hostnet_hostnet_test_LDADD = libhostnet.a libbase.a $(NFTABLES_LIBS) $(CHECK_LIBS)
 
+tests_system_vm_init_SOURCES = tests/system/vm_init.c
+tests_system_vm_init_CFLAGS = $(tests_system_probe_init_CFLAGS)
+tests_system_vm_init_LDFLAGS = -static
+
+tests_system_qemu_test_SOURCES = \
+	tests/system/qemu_rig.c tests/system/qemu_rig.h \
+	tests/system/qemu_test.c \
+	tests/system/rig.c tests/system/rig.h
+tests_system_qemu_test_CPPFLAGS = $(tests_system_system_test_CPPFLAGS)
+tests_system_qemu_test_LDADD = $(tests_system_system_test_LDADD)
+
 .PHONY: check-system
-check-system: $(SYSTEM_TESTS) tests/system/probe_init sandglass-launcher sandglass-agent
+check-system: $(SYSTEM_TESTS) tests/system/probe_init tests/system/vm_init sandglass-launcher sandglass-agent
 	@if test "`id -u`" != 0; then echo "check-system: must be run as root"; exit 1; fi; \
 	failed=0; \
 	for t in $(SYSTEM_TESTS); do ./$$t || failed=1; done; \

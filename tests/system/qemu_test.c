@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* VMs for real: booted, cloned, stopped, kept, restored, ended in every way; nothing is left. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fdutil.h"
+#include "base/str.h"
+#include "lib/test.h"
+#include "qemu_rig.h"
+
+static const struct vmm_driver *const drv = &vmm_qemu_driver;
+
+static void expect_ok(int r, const struct qemu_seen *s)
+{
+	ck_assert_msg(r == 0, "%s", err_text(&s->err));
+}
+
+static void on_probed(const struct err *err, void *arg)
+{
+	struct qemu_seen *s = arg;
+	s->err = *err;
+	s->there = 1;
+}
+
+/* This machine may have no KVM that works: the driver finds out, within its limits. */
+START_TEST(the_probe_tells_what_works)
+{
+	struct qemu_rig q;
+	struct qemu_seen s = { 0 };
+	qemu_rig_open(&q, false, false);
+	drv->probe(q.v, on_probed, &s);
+	ck_assert(rig_wait(&q.r, &s.there, 90000));
+	ck_assert_msg(s.err.code == 0, "%s", err_text(&s.err));
+	ck_assert(strncmp(drv->isolation(q.v), "microvm", 7) == 0);
+	(void)printf("QEMU here: %s\n", drv->isolation(q.v));
+	qemu_rig_close(&q);
+}
+END_TEST
+
+/* What a clone could do to its siblings: their memory is one file. */
+static void check_memory_is_sealed(struct qemu_rig *q, const char *id)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/8", (int)qemu_rig_pid(q, id));
+	CLEAN_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	int all = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	ck_assert_int_eq(fcntl(fd, F_GET_SEALS) & all, all);
+	ck_assert_int_lt(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
+	ck_assert_int_eq(errno, EPERM);
+}
+
+START_TEST(clones_are_alike_and_apart)
+{
+	struct qemu_rig q;
+	struct qemu_seen a, b;
+	char first[64];
+	qemu_rig_open(&q, false, false);
+	qemu_rig_make_warm(&q);
+	struct vmm_spec spec = qemu_rig_spec(&q, "ia", VMM_START_BEST);
+	uint64_t t = clock_mono_us();
+	expect_ok(qemu_rig_create(&q, &a, &spec), &a);
+	qemu_rig_expect(&q, &a, "echo hello", "hello");
+	(void)printf("clone to its first answer: %.1f ms\n", (double)(clock_mono_us() - t) / 1e3);
+	spec = qemu_rig_spec(&q, "ib", VMM_START_BEST);
+	expect_ok(qemu_rig_create(&q, &b, &spec), &b);
+	ck_assert(drv->is_warm(a.inst) && drv->is_warm(b.inst));
+	check_memory_is_sealed(&q, "ia");
+	/* clones share what the kernel's generator knew: why the agent must be woken */
+	(void)str_copy(first, sizeof(first), qemu_rig_ask(&q, &a, "random"));
+	ck_assert_uint_eq(strlen(first), 32);
+	qemu_rig_expect(&q, &a, "read", "warm");
+	qemu_rig_expect(&q, &a, "write mine", "ok");
+	qemu_rig_expect(&q, &a, "dirty 20", "ok");
+	qemu_rig_expect(&q, &b, "read", "warm");
+	qemu_rig_expect(&q, &b, "sum", "0");
+	qemu_rig_expect(&q, &a, "read", "mine");
+	/* a client that vanishes leaves room for the next one */
+	for (int i = 0; i < 5; i++)
+		qemu_rig_expect(&q, &b, "echo again", "again");
+	qemu_rig_destroy(&q, &a);
+	qemu_rig_expect(&q, &b, "echo alive", "alive");
+	qemu_rig_destroy(&q, &b);
+	qemu_rig_close(&q);
+}
+END_TEST
+
+static bool is_stopped(struct qemu_rig *q, const char *id)
+{
+	struct proto_usage before, after;
+	ck_assert_int_eq(rig_usage(&q->r, id, &before), 0);
+	rig_pause(&q->r, 300);
+	ck_assert_int_eq(rig_usage(&q->r, id, &after), 0);
+	return after.cpu_usec - before.cpu_usec < 20000;
+}
+
+START_TEST(snapshots_hold_memory_and_disk)
+{
+	struct qemu_rig q;
+	struct qemu_seen a, b, c;
+	char sum[64];
+	qemu_rig_open(&q, false, false);
+	qemu_rig_make_warm(&q);
+	struct vmm_spec spec = qemu_rig_spec(&q, "ia", VMM_START_BEST);
+	expect_ok(qemu_rig_create(&q, &a, &spec), &a);
+	qemu_rig_expect(&q, &a, "dirty 24", "ok");
+	qemu_rig_expect(&q, &a, "write one", "ok");
+	(void)str_copy(sum, sizeof(sum), qemu_rig_ask(&q, &a, "sum"));
+	rig_pause(&q.r, 100);
+	expect_ok(qemu_rig_do(&q, &a, drv->pause), &a);
+	expect_ok(qemu_rig_do(&q, &a, drv->pause), &a); /* idempotent */
+	ck_assert(is_stopped(&q, "ia"));
+	uint64_t t = clock_mono_us();
+	expect_ok(qemu_rig_snapshot(&q, &a, "isnap"), &a);
+	(void)printf("snapshot: %.1f ms\n", (double)(clock_mono_us() - t) / 1e3);
+	ck_assert_int_eq(qemu_rig_snapshot(&q, &a, "isnap"), -EEXIST);
+	/* it goes on, and what it does then is not in the snapshot */
+	expect_ok(qemu_rig_do(&q, &a, drv->resume), &a);
+	qemu_rig_expect(&q, &a, "write two", "ok");
+	qemu_rig_expect(&q, &a, "sum", sum);
+	qemu_rig_expect(&q, &a, "dirty 3", "ok");
+	/* two of one snapshot, while the first lives */
+	spec = qemu_rig_spec(&q, "ib", VMM_START_SNAPSHOT);
+	(void)str_copy(spec.snapshot, sizeof(spec.snapshot), "isnap");
+	t = clock_mono_us();
+	expect_ok(qemu_rig_create(&q, &b, &spec), &b);
+	qemu_rig_expect(&q, &b, "sum", sum);
+	(void)printf(
+	    "restored to its first answer: %.1f ms\n", (double)(clock_mono_us() - t) / 1e3);
+	(void)str_copy(spec.id, sizeof(spec.id), "ic");
+	expect_ok(qemu_rig_create(&q, &c, &spec), &c);
+	qemu_rig_expect(&q, &b, "read", "one");
+	qemu_rig_expect(&q, &b, "write three", "ok");
+	qemu_rig_expect(&q, &c, "read", "one");
+	qemu_rig_expect(&q, &c, "sum", sum);
+	qemu_rig_expect(&q, &a, "read", "two");
+	qemu_rig_destroy(&q, &a);
+	qemu_rig_destroy(&q, &c);
+	/* a snapshot of what came from a snapshot stands alone */
+	rig_pause(&q.r, 100);
+	expect_ok(qemu_rig_do(&q, &b, drv->pause), &b);
+	expect_ok(qemu_rig_snapshot(&q, &b, "isnap2"), &b);
+	qemu_rig_destroy(&q, &b);
+	ck_assert_int_eq(qemu_rig_forget(&q, "isnap"), 0);
+	ck_assert_int_eq(qemu_rig_forget(&q, "isnap"), 0);
+	(void)str_copy(spec.snapshot, sizeof(spec.snapshot), "isnap2");
+	expect_ok(qemu_rig_create(&q, &b, &spec), &b);
+	qemu_rig_expect(&q, &b, "read", "three");
+	qemu_rig_expect(&q, &b, "sum", sum);
+	qemu_rig_destroy(&q, &b);
+	ck_assert_int_eq(qemu_rig_forget(&q, "isnap2"), 0);
+	qemu_rig_close(&q);
+}
+END_TEST
+
+static Suite *qemu_suite(void)
+{
+	Suite *s = suite_create("qemu");
+	if (!qemu_rig_possible())
+		return s;
+	TCase *tc = test_case(s, "vms", 180);
+	tcase_add_test(tc, the_probe_tells_what_works);
+	tcase_add_test(tc, clones_are_alike_and_apart);
+	tcase_add_test(tc, snapshots_hold_memory_and_disk);
+	return s;
+}
+
+TEST_MAIN(qemu_suite)
