@@ -172,5 +172,6 @@ int recover(struct server *s, struct err *reterr);
 
 /* server.c */
 void server_reply(struct server *s, uint64_t seq, const struct err *err, const struct box *b);
+void server_item(struct server *s, uint64_t seq, const char *id); /* of a list */
 void server_reply_vm(struct server *s, uint64_t seq, bool warm);
 void server_event(struct server *s, const struct box *b, enum proto_event_kind kind, int64_t value);

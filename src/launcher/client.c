@@ -156,14 +156,20 @@ int launcher_set_internet(
 	return call_box(la, PROTO_INTERNET, id, on, done, arg);
 }
 
-int launcher_list(
-    struct launcher *la, void (*item)(const char *id, void *arg), launcher_done_fn *done, void *arg)
+static int call_list(struct launcher *la, enum proto_kind kind,
+    void (*item)(const char *id, void *arg), launcher_done_fn *done, void *arg)
 {
-	struct call *c = call_new(la, PROTO_LIST, done, arg);
+	struct call *c = call_new(la, kind, done, arg);
 	if (!c)
 		return -ENOMEM;
 	c->item = item;
 	return 0;
+}
+
+int launcher_list(
+    struct launcher *la, void (*item)(const char *id, void *arg), launcher_done_fn *done, void *arg)
+{
+	return call_list(la, PROTO_LIST, item, done, arg);
 }
 
 static struct call *call_name(
@@ -237,6 +243,12 @@ int launcher_vm_snapshot(
 	(void)str_copy(c->req.box.id, sizeof(c->req.box.id), id);
 	(void)str_copy(c->req.box.snapshot, sizeof(c->req.box.snapshot), snapshot);
 	return 0;
+}
+
+int launcher_vm_snapshots(
+    struct launcher *la, void (*item)(const char *id, void *arg), launcher_done_fn *done, void *arg)
+{
+	return call_list(la, PROTO_VM_SNAPSHOTS, item, done, arg);
 }
 
 int launcher_vm_forget(struct launcher *la, const char *snapshot, launcher_done_fn *done, void *arg)

@@ -67,6 +67,9 @@ int launcher_vm_load(struct launcher *la, const char *id, launcher_done_fn *done
 int launcher_vm_warm(struct launcher *la, const char *id, launcher_done_fn *done, void *arg);
 int launcher_vm_snapshot(
     struct launcher *la, const char *id, const char *snapshot, launcher_done_fn *done, void *arg);
+/* One call of item for each snapshot, then done. */
+int launcher_vm_snapshots(struct launcher *la, void (*item)(const char *id, void *arg),
+    launcher_done_fn *done, void *arg);
 int launcher_vm_forget(
     struct launcher *la, const char *snapshot, launcher_done_fn *done, void *arg);
 

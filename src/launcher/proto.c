@@ -25,6 +25,7 @@ size_t proto_size(uint32_t kind)
 	case PROTO_VM_WARM:
 	case PROTO_VM_SNAPSHOT:
 	case PROTO_VM_FORGET:
+	case PROTO_VM_SNAPSHOTS:
 		return sizeof(struct proto_request);
 	case PROTO_REPLY:
 		return sizeof(struct proto_reply);
@@ -175,6 +176,7 @@ int proto_check_request(const union proto_any *m, size_t n, struct err *reterr)
 		return err_set(reterr, -EPROTO, "not a request of this version");
 	switch (m->head.kind) {
 	case PROTO_LIST:
+	case PROTO_VM_SNAPSHOTS:
 	case PROTO_IMAGES:
 		return 0;
 	case PROTO_BUILD:

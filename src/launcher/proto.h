@@ -38,11 +38,12 @@ enum proto_kind {
 	PROTO_BUILD_CANCEL, /* the BUILD answers -ECANCELED then; idempotent */
 	PROTO_IMAGES,
 	PROTO_IMAGE_REMOVE, /* idempotent; -EBUSY while it is being built */
-	PROTO_VM_PREPARE,  /* is there an image, a warm snapshot? */
-	PROTO_VM_LOAD,	   /* fill the memory of a VM that was started from a snapshot */
-	PROTO_VM_WARM,	   /* its device state is saved: end it, keep its memory and its disk */
-	PROTO_VM_SNAPSHOT, /* its device state is saved: keep that, its memory and its disk */
-	PROTO_VM_FORGET,   /* remove a snapshot; idempotent */
+	PROTO_VM_PREPARE,   /* is there an image, a warm snapshot? */
+	PROTO_VM_LOAD,	    /* fill the memory of a VM that was started from a snapshot */
+	PROTO_VM_WARM,	    /* its device state is saved: end it, keep its memory and its disk */
+	PROTO_VM_SNAPSHOT,  /* its device state is saved: keep that, its memory and its disk */
+	PROTO_VM_FORGET,    /* remove a snapshot; idempotent */
+	PROTO_VM_SNAPSHOTS, /* one ITEM for each */
 	/* launcher -> daemon */
 	PROTO_REPLY = 64,
 	PROTO_ITEM,

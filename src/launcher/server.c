@@ -113,15 +113,19 @@ static int on_destroy(struct server *s, const struct proto_request *q, struct er
 	return 0;
 }
 
+void server_item(struct server *s, uint64_t seq, const char *id)
+{
+	struct proto_item m = { .head = { PROTO_ITEM, PROTO_VERSION, seq } };
+	(void)str_copy(m.id, sizeof(m.id), id);
+	send_packet(s, &m);
+}
+
 static int on_list(struct server *s, const struct proto_request *q, struct err *reterr)
 {
 	void *it = NULL;
 	for (const struct box *b; (b = map_next(s->boxes, &it, NULL));) {
-		struct proto_item m = { .head = { PROTO_ITEM, PROTO_VERSION, q->head.seq } };
-		if (b->state == BOX_REMOVING)
-			continue;
-		(void)str_copy(m.id, sizeof(m.id), b->rec.id);
-		send_packet(s, &m);
+		if (b->state != BOX_REMOVING)
+			server_item(s, q->head.seq, b->rec.id);
 	}
 	server_reply(s, q->head.seq, NULL, NULL);
 	return 0;
@@ -202,6 +206,7 @@ static request_fn *const requests[] = {
 	[PROTO_VM_WARM] = vm_on_warm,
 	[PROTO_VM_SNAPSHOT] = vm_on_snapshot,
 	[PROTO_VM_FORGET] = vm_on_forget,
+	[PROTO_VM_SNAPSHOTS] = vm_on_snapshots,
 };
 
 static void on_packet(struct outbox *o, const union proto_any *m, size_t n, void *arg)

@@ -79,6 +79,7 @@ int vm_on_load(struct server *s, const struct proto_request *q, struct err *rete
 int vm_on_warm(struct server *s, const struct proto_request *q, struct err *reterr);
 int vm_on_snapshot(struct server *s, const struct proto_request *q, struct err *reterr);
 int vm_on_forget(struct server *s, const struct proto_request *q, struct err *reterr);
+int vm_on_snapshots(struct server *s, const struct proto_request *q, struct err *reterr);
 /* qemu_spawn.c */
 const char *qemu_program(void); /* its path, NULL when it is not installed */
 int qemu_spawn(struct box *b, struct err *reterr);

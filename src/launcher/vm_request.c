@@ -90,3 +90,19 @@ int vm_on_forget(struct server *s, const struct proto_request *q, struct err *re
 	server_reply(s, q->head.seq, NULL, NULL);
 	return 0;
 }
+
+static void tell_snapshot(const char *id, void *arg)
+{
+	const struct prepare *p = arg;
+	server_item(p->srv, p->seq, id);
+}
+
+int vm_on_snapshots(struct server *s, const struct proto_request *q, struct err *reterr)
+{
+	struct prepare p = { .srv = s, .seq = q->head.seq };
+	int r = vm_snapshots_each(tell_snapshot, &p);
+	if (r < 0)
+		return err_set(reterr, r, "cannot read the snapshots: %s", err_name(r));
+	server_reply(s, q->head.seq, NULL, NULL);
+	return 0;
+}

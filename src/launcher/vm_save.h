@@ -31,6 +31,8 @@ int vm_snapshot_path(const char *snapshot, const char *file, char *dst, size_t c
 bool vm_snapshot_needs(const char *key);
 /* Remove it. 0 also when there is none, or -errno. */
 int vm_snapshot_remove(struct server *s, const char *snapshot);
+/* Every complete one. 0 or -errno. */
+int vm_snapshots_each(void (*fn)(const char *id, void *arg), void *arg);
 
 /* Directories of dir that end in VM_OLD, and with all those in VM_UNFINISHED, too; may block. */
 void vm_remove_leftovers(const char *dir, bool all);

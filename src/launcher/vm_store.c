@@ -34,6 +34,18 @@ bool vm_snapshot_needs(const char *key)
 	return needed;
 }
 
+int vm_snapshots_each(void (*fn)(const char *id, void *arg), void *arg)
+{
+	DIR *d = opendir("snapshots");
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		if (id_sandbox_valid(e->d_name))
+			fn(e->d_name, arg);
+	(void)closedir(d);
+	return 0;
+}
+
 void vm_remove_leftovers(const char *dir, bool all)
 {
 	DIR *d = opendir(dir);

@@ -141,10 +141,11 @@ void vmm_ask_usage(
 
 struct sweep {
 	struct launcher *launcher;
+	int (*remove)(struct launcher *la, const char *id, launcher_done_fn *done, void *arg);
 	bool (*keep)(const char *id, void *arg);
 	void *keep_arg;
 	struct vmm_answer to;
-	unsigned open, removed; /* requests that are not answered; sandboxes that were removed */
+	unsigned open, removed; /* requests that are not answered; what was removed */
 	struct err err;
 };
 
@@ -172,7 +173,7 @@ static void on_item(const char *id, void *arg)
 	struct sweep *s = arg;
 	if (s->keep(id, s->keep_arg))
 		return;
-	int r = launcher_destroy(s->launcher, id, on_swept, s);
+	int r = s->remove(s->launcher, id, on_swept, s);
 	if (r < 0)
 		(void)err_set(&s->err, r, "cannot remove %s: %s", id, err_name(r));
 	else
@@ -187,18 +188,41 @@ static void on_listed(const struct err *err, const struct proto_reply *reply, vo
 	sweep_settle(s);
 }
 
-void vmm_ask_sweep(struct vmm_late *l, struct launcher *la, bool (*keep)(const char *id, void *arg),
-    void *keep_arg, vmm_sweep_done_fn *done, void *arg)
+typedef int list_fn(struct launcher *la, void (*item)(const char *id, void *arg),
+    launcher_done_fn *done, void *arg);
+
+static void sweep_start(
+    struct vmm_late *l, list_fn *list, const struct sweep *what, const char *name)
 {
-	const struct vmm_answer to = { .sweep = done, .arg = arg };
 	struct sweep *s = mem_zalloc(sizeof(*s));
 	if (s) {
-		*s = (struct sweep){
-			.launcher = la, .keep = keep, .keep_arg = keep_arg, .to = to, .open = 1
-		};
-		if (launcher_list(la, on_item, on_listed, s) == 0)
+		*s = *what;
+		s->open = 1;
+		if (list(s->launcher, on_item, on_listed, s) == 0)
 			return;
 	}
 	(void)mem_free(s);
-	vmm_fail_later(l, to, -ENOMEM, "sweep sandboxes");
+	vmm_fail_later(l, what->to, -ENOMEM, name);
+}
+
+void vmm_ask_sweep(struct vmm_late *l, struct launcher *la, bool (*keep)(const char *id, void *arg),
+    void *keep_arg, vmm_sweep_done_fn *done, void *arg)
+{
+	const struct sweep s = { .launcher = la,
+		.remove = launcher_destroy,
+		.keep = keep,
+		.keep_arg = keep_arg,
+		.to = { .sweep = done, .arg = arg } };
+	sweep_start(l, launcher_list, &s, "sweep sandboxes");
+}
+
+void vmm_ask_sweep_snapshots(struct vmm_late *l, struct launcher *la,
+    bool (*keep)(const char *id, void *arg), void *keep_arg, vmm_sweep_done_fn *done, void *arg)
+{
+	const struct sweep s = { .launcher = la,
+		.remove = launcher_vm_forget,
+		.keep = keep,
+		.keep_arg = keep_arg,
+		.to = { .sweep = done, .arg = arg } };
+	sweep_start(l, launcher_vm_snapshots, &s, "sweep snapshots");
 }

@@ -53,3 +53,6 @@ void vmm_ask_usage(
 /* Remove every sandbox of the launcher that keep() does not claim. */
 void vmm_ask_sweep(struct vmm_late *l, struct launcher *la, bool (*keep)(const char *id, void *arg),
     void *keep_arg, vmm_sweep_done_fn *done, void *arg);
+/* The same for snapshots. */
+void vmm_ask_sweep_snapshots(struct vmm_late *l, struct launcher *la,
+    bool (*keep)(const char *id, void *arg), void *keep_arg, vmm_sweep_done_fn *done, void *arg);

@@ -57,6 +57,12 @@ static void qemu_sweep(struct vmm *v, bool (*keep)(const char *id, void *arg), v
 	vmm_ask_sweep(&v->late, v->launcher, keep, keep_arg, done, arg);
 }
 
+static void qemu_sweep_snapshots(struct vmm *v, bool (*keep)(const char *id, void *arg),
+    void *keep_arg, vmm_sweep_done_fn *done, void *arg)
+{
+	vmm_ask_sweep_snapshots(&v->late, v->launcher, keep, keep_arg, done, arg);
+}
+
 static void qemu_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done, void *arg)
 {
 	struct vmm *v = inst->vmm;
@@ -113,4 +119,5 @@ const struct vmm_driver vmm_qemu_driver = {
 	.is_warm = qemu_is_warm,
 	.snapshot = qemu_snapshot,
 	.snapshot_remove = qemu_snapshot_remove,
+	.sweep_snapshots = qemu_sweep_snapshots,
 };
