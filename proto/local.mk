@@ -4,6 +4,7 @@ PROTO_FILES = \
 	proto/process/process.proto \
 	proto/sandglass/v1/process.proto \
 	proto/sandglass/v1/sandbox.proto \
+	proto/sandglass/v1/template.proto \
 	proto/sandglass/v1/code_interpreter.proto \
 	proto/grpc/health/v1/health.proto \
 	proto/grpc/reflection/v1/reflection.proto

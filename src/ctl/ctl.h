@@ -51,6 +51,7 @@ int ctl_ls(struct ctl *c, int argc, char **argv);
 int ctl_kill(struct ctl *c, int argc, char **argv);
 int ctl_pause(struct ctl *c, int argc, char **argv);
 int ctl_resume(struct ctl *c, int argc, char **argv);
+int ctl_template(struct ctl *c, int argc, char **argv);
 int ctl_keys(int argc, char **argv);
 
 /* ---- shared by create and run ---- */

@@ -34,6 +34,11 @@ static void usage(void)
 	    "      let them go on where they were\n"
 	    "  kill SANDBOX...\n"
 	    "      end sandboxes and remove everything of them\n"
+	    "  template build TEMPLATE [--force] [--quiet]\n"
+	    "      build the image that microVMs of a template start from; the log is shown as it "
+	    "comes\n"
+	    "  template {list | show TEMPLATE | rm TEMPLATE...}\n"
+	    "      images of templates: all, one, remove (the template stays)\n"
 	    "  keys {add|list|revoke ID}\n"
 	    "      manage API keys; on the server's machine, see sandglassd --help\n"
 	    "\n"
@@ -51,6 +56,7 @@ static const struct {
 	{ "run", ctl_run },
 	{ "ls", ctl_ls },
 	{ "kill", ctl_kill },
+	{ "template", ctl_template },
 	{ "pause", ctl_pause },
 	{ "resume", ctl_resume },
 };

@@ -42,6 +42,7 @@
 #include "service/auth.h"
 #include "service/service.h"
 #include "store/store.h"
+#include "vmm/images.h"
 #include "vmm/vmm.h"
 
 #define MEMORY_OVERCOMMIT 4 /* few sandboxes use what they may */
@@ -59,6 +60,7 @@ struct worker {
 	struct store *store;
 	struct auth *auth;
 	struct templates *templates;
+	struct images *images;
 	struct launcher *launcher;
 	const struct vmm_driver *driver;
 	struct vmm *vmm;
@@ -225,6 +227,8 @@ static int listen_and_tell(struct op *op)
 		.n_descriptors = sizeof(proto_descriptors),
 		.web_dir = w->conf->web_dir,
 		.domain = str_empty(w->conf->domain) ? NULL : w->conf->domain,
+		.images = w->images,
+		.host_base = w->driver->caps & VMM_CAP_HOST_BASE,
 		.driver = w->driver->name,
 		.max_exchanges = w->conf->max_sandbox_connections,
 	};
@@ -438,7 +442,8 @@ static int open_all(struct worker *w, struct err *reterr)
 	}
 	if (r == 0) {
 		w->launcher = launcher_new(w->loop, w->in->launcher_fd, on_launcher_lost, w);
-		r = w->launcher ? 0 : -ENOMEM;
+		w->images = w->launcher ? images_new(w->launcher) : NULL;
+		r = w->images ? 0 : -ENOMEM;
 	}
 	return r;
 }
@@ -470,6 +475,7 @@ static void close_all(struct worker *w)
 	if (w->vmm)
 		(void)w->driver->close(w->vmm);
 	(void)launcher_free(w->launcher);
+	(void)images_free(w->images);
 	(void)templates_free(w->templates);
 	(void)auth_free(w->auth);
 	(void)store_close(w->store);

@@ -121,6 +121,7 @@ static int write_manifest(
 static int make_image(struct build *b, const char *dir, struct err *reterr)
 {
 	char tmp[128];
+	uint64_t start = clock_mono_ms();
 	(void)snprintf(tmp, sizeof(tmp), "%s" BUILD_UNFINISHED, dir);
 	int r = path_remove_tree(tmp);
 	if (r == 0 && mkdir(tmp, 0755) < 0)
@@ -137,6 +138,9 @@ static int make_image(struct build *b, const char *dir, struct err *reterr)
 		r = -errno;
 	if (r < 0)
 		(void)path_remove_tree(tmp);
+	else
+		build_log(
+		    b, BUILD_INFO, "done in %.1f s", (double)(clock_mono_ms() - start) / 1000);
 	return r < 0 ? err_set(reterr, r, "cannot make the image: %s", err_name(r)) : 0;
 }
 

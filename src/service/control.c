@@ -2,7 +2,13 @@
 #include "service/control.h"
 
 #include "base/str.h"
+#include "image/template.h"
 #include "sandbox/sandbox.h"
+
+bool control_needs_image(const struct control *c, const struct template *t)
+{
+	return !str_eq(template_base(t, c->host_base), "host");
+}
 
 struct sandbox *control_find(const struct control *c, const struct auth_team *t, const char *id)
 {

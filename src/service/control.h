@@ -7,9 +7,11 @@
 #include "service/auth.h"
 
 struct detail_cache;
+struct images;
 struct loop;
 struct sandbox;
 struct sandboxes;
+struct template;
 struct templates;
 
 struct control {
@@ -18,7 +20,9 @@ struct control {
 	const struct templates *templates;
 	struct auth *auth;
 	struct detail_cache *details;
-	const char *driver; /* name for people, in refusals */
+	struct images *images; /* of templates; NULL = this server builds none */
+	bool host_base;	       /* the driver can show the host's own file system */
+	const char *driver;    /* name for people, in refusals */
 };
 
 /* What stock clients expect to read about every sandbox. */
@@ -31,3 +35,5 @@ struct control {
 /* The running or paused sandbox of the team, or NULL: unknown, foreign and ending ones are the
  * same. */
 struct sandbox *control_find(const struct control *c, const struct auth_team *t, const char *id);
+/* Does the driver start sandboxes of the template from its image? */
+bool control_needs_image(const struct control *c, const struct template *t);

@@ -13,6 +13,7 @@ libservice_a_SOURCES = \
 	src/service/metrics.c \
 	src/service/params.c src/service/params.h \
 	src/service/pb_sandbox.c src/service/pb_sandbox.h \
+	src/service/pb_template.c src/service/pb_template.h \
 	src/service/peer_limit.c src/service/peer_limit.h \
 	src/service/reply.c src/service/reply.h \
 	src/service/rest.c src/service/rest.h \
@@ -28,5 +29,6 @@ libservice_a_SOURCES = \
 	src/service/sandbox_watch.c \
 	src/service/service.c src/service/service.h \
 	src/service/status.c src/service/status.h \
+	src/service/template_service.c src/service/template_service.h \
 	src/service/web.c src/service/web.h
 $(libservice_a_OBJECTS): $(PROTO_H)

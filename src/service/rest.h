@@ -79,7 +79,7 @@ rest_fn rest_get, rest_kill, rest_timeout, rest_refresh, rest_connect, rest_paus
     rest_logs, rest_logs_v2;
 rest_fn rest_metrics;	     /* of one sandbox */
 rest_fn rest_server_metrics; /* of all, for Prometheus */
-rest_fn rest_templates, rest_template_alias, rest_template_delete, rest_teams;
+rest_fn rest_templates, rest_template, rest_template_alias, rest_template_delete, rest_teams;
 rest_fn rest_health, rest_no_snapshots;
 rest_fn rest_unsupported; /* 501: the driver cannot (route->what) */
 rest_fn rest_missing;	  /* 501: this server has no route->what */

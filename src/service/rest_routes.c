@@ -32,6 +32,7 @@ const struct rest_route rest_routes[] = {
 	{ "GET", "/snapshots", rest_no_snapshots, 0, NULL },
 	{ "GET", "/templates", rest_templates, 0, NULL },
 	{ "GET", "/templates/aliases/{}", rest_template_alias, 0, NULL },
+	{ "GET", "/templates/{}", rest_template, 0, NULL },
 	{ "DELETE", "/templates/{}", rest_template_delete, 0, NULL },
 	{ "POST", "/templates", rest_missing, REST_BODY_OPTIONAL, "template builds over the API" },
 	{ "POST", "/v2/templates", rest_missing, REST_BODY_OPTIONAL,

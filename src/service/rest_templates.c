@@ -11,12 +11,21 @@ void rest_templates(struct rest_req *r)
 	const struct templates *ts = r->ctl->templates;
 	json_t *a = json_array();
 	for (size_t i = 0; a && i < templates_count(ts); i++) {
-		if (json_array_append_new(a, template_json(templates_at(ts, i))) < 0) {
+		if (json_array_append_new(a, template_json(r->ctl, templates_at(ts, i))) < 0) {
 			json_decref(a);
 			a = NULL;
 		}
 	}
 	rest_json(r, 200, a);
+}
+
+void rest_template(struct rest_req *r)
+{
+	const struct template *t = templates_find(r->ctl->templates, r->arg);
+	if (t)
+		rest_json(r, 200, template_json_detail(r->ctl, t));
+	else
+		rest_error(r, 404, "template '%.128s' not found", r->arg);
 }
 
 void rest_template_alias(struct rest_req *r)

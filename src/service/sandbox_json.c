@@ -7,6 +7,7 @@
 #include "image/template.h"
 #include "sandbox/sandbox.h"
 #include "service/control.h"
+#include "vmm/images.h"
 
 #define MIB (1024 * 1024)
 
@@ -105,7 +106,36 @@ static json_t *aliases_json(const struct template *t)
 	return a;
 }
 
-json_t *template_json(const struct template *t)
+/* As E2B's clients know them. An image of what the template said before it was edited is no use. */
+static const char *build_status(const struct control *ctl, const struct template *t)
+{
+	static const char *const texts[] = { [IMAGE_ABSENT] = "waiting",
+		[IMAGE_READY] = "ready",
+		[IMAGE_OUTDATED] = "waiting",
+		[IMAGE_BUILDING] = "building",
+		[IMAGE_FAILED] = "error" };
+	if (!control_needs_image(ctl, t) || !ctl->images)
+		return "ready";
+	return texts[images_get(ctl->images, t->name).state];
+}
+
+/* One with builds: that there is, or that the template is waiting for. */
+json_t *template_json_detail(const struct control *ctl, const struct template *t)
+{
+	char loaded[CLOCK_RFC3339_MAX], build[37];
+	build_id(t, build);
+	(void)clock_rfc3339(t->loaded_real_ns, loaded);
+	const char *status = build_status(ctl, t);
+	json_t *builds = json_pack("[{s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s}]", "buildID", build,
+	    "status", status, "createdAt", loaded, "updatedAt", loaded, "cpuCount",
+	    cpu_count(t->cpu_milli), "memoryMB", (json_int_t)(t->memory_bytes / MIB), "diskSizeMB",
+	    (json_int_t)(t->disk_bytes / MIB), "envdVersion", CONTROL_ENVD_VERSION);
+	return json_pack("{s:s, s:b, s:o, s:o, s:s, s:s, s:n, s:i, s:o}", "templateID", t->id,
+	    "public", 1, "aliases", aliases_json(t), "names", aliases_json(t), "createdAt", loaded,
+	    "updatedAt", loaded, "lastSpawnedAt", "spawnCount", 0, "builds", builds);
+}
+
+json_t *template_json(const struct control *ctl, const struct template *t)
 {
 	char loaded[CLOCK_RFC3339_MAX], build[37];
 	build_id(t, build);
@@ -116,5 +146,5 @@ json_t *template_json(const struct template *t)
 	    (json_int_t)(t->memory_bytes / MIB), "diskSizeMB", (json_int_t)(t->disk_bytes / MIB),
 	    "public", 1, "aliases", aliases_json(t), "names", aliases_json(t), "createdAt", loaded,
 	    "updatedAt", loaded, "createdBy", "lastSpawnedAt", "spawnCount", 0, "buildCount", 1,
-	    "envdVersion", CONTROL_ENVD_VERSION, "buildStatus", "ready");
+	    "envdVersion", CONTROL_ENVD_VERSION, "buildStatus", build_status(ctl, t));
 }

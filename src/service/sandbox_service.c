@@ -17,6 +17,7 @@
 #include "service/cursor.h"
 #include "service/params.h"
 #include "service/pb_sandbox.h"
+#include "service/pb_template.h"
 #include "service/status.h"
 
 #define MAX_METHODS 10
@@ -489,22 +490,6 @@ static void list_sandboxes(struct call *c, const ProtobufCMessage *m)
 }
 
 /* ---- ListTemplates ---- */
-static void fill_template(
-    Sandglass__V1__Template *m, const struct control *ctl, const struct template *t)
-{
-	sandglass__v1__template__init(m);
-	m->template_id = (char *)t->id;
-	m->name = (char *)t->name;
-	m->description = t->description ? t->description : m->description;
-	m->aliases = t->aliases;
-	while (t->aliases && t->aliases[m->n_aliases])
-		m->n_aliases++;
-	m->cpu_milli = t->cpu_milli;
-	m->memory_bytes = t->memory_bytes;
-	m->disk_bytes = t->disk_bytes;
-	m->pool_ready = (uint32_t)sandboxes_pool_ready(ctl->sandboxes, t);
-}
-
 static void list_templates(struct call *c, const ProtobufCMessage *q)
 {
 	Sandglass__V1__ListTemplatesResponse m = SANDGLASS__V1__LIST_TEMPLATES_RESPONSE__INIT;
@@ -514,7 +499,7 @@ static void list_templates(struct call *c, const ProtobufCMessage *q)
 	CLEAN_FREE Sandglass__V1__Template **list = mem_calloc(n + 1, sizeof(*list));
 	(void)q;
 	for (size_t i = 0; v && list && i < n; i++) {
-		fill_template(&v[i], ctl, templates_at(ctl->templates, i));
+		pb_template_fill(&v[i], ctl, templates_at(ctl->templates, i));
 		list[i] = &v[i];
 	}
 	m.templates = list;

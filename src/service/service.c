@@ -15,6 +15,7 @@
 #include "service/reply.h"
 #include "service/rest.h"
 #include "service/sandbox_service.h"
+#include "service/template_service.h"
 #include "service/web.h"
 #include "store/store.h"
 #include "wire/http.h"
@@ -26,6 +27,7 @@ struct service {
 	struct gateway *gateway;
 	struct rpc_router *router;
 	struct sandbox_service *sandbox_service;
+	struct template_service *template_service;
 	struct web *web;
 	struct store_key_read *reading; /* keys, again */
 	service_reload_fn *on_reloaded;
@@ -41,6 +43,12 @@ static int make_router(struct service *s, const struct service_conf *c)
 		return -ENOMEM;
 	rpc_router_set_gate(s->router, sandbox_service_gate, &s->ctl);
 	int r = rpc_router_add(s->router, sandbox_service_rpc(s->sandbox_service));
+	if (r == 0 && c->images) {
+		s->template_service = template_service_new(&s->ctl);
+		r = s->template_service
+			? rpc_router_add(s->router, template_service_rpc(s->template_service))
+			: -ENOMEM;
+	}
 	if (r == 0)
 		r = rpc_health_add(s->router);
 	if (r == 0 && c->descriptors)
@@ -60,6 +68,8 @@ static int make_parts(struct service *s, const struct service_conf *c, struct er
 		.templates = c->templates,
 		.auth = c->auth,
 		.details = detail_cache_new(c->sandboxes),
+		.images = c->images,
+		.host_base = c->host_base,
 		.driver = s->driver };
 	if (!s->ctl.details)
 		return -ENOMEM;
@@ -94,6 +104,7 @@ struct service *service_free(struct service *s)
 	store_key_read_cancel(s->reading);
 	(void)rpc_router_free(s->router);
 	(void)sandbox_service_free(s->sandbox_service);
+	(void)template_service_free(s->template_service);
 	(void)gateway_free(s->gateway);
 	(void)detail_cache_free(s->ctl.details);
 	(void)web_free(s->web);
@@ -156,5 +167,9 @@ void service_drain(struct service *s)
 {
 	rpc_health_set(s->router, "", false);
 	rpc_health_set(s->router, "sandglass.v1.SandboxService", false);
+	if (s->template_service) {
+		rpc_health_set(s->router, "sandglass.v1.TemplateService", false);
+		template_service_drain(s->template_service);
+	}
 	sandbox_service_drain(s->sandbox_service);
 }

@@ -4,11 +4,13 @@
  * All that the HTTP server answers, in this order: requests for a sandbox (gateway), preflights of
  * browsers, RPC, E2B's REST, pages, else 404.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 struct auth;
 struct err;
 struct http_stream;
+struct images;
 struct loop;
 struct sandboxes;
 struct service;
@@ -26,8 +28,10 @@ struct service_conf {
 	const char *web_dir;	      /* pages, or NULL */
 	const char *domain;	      /* sandboxes are <port>-<id>.<domain>; NULL: no such hosts */
 	const char *const *api_hosts; /* own names that look like those, NULL at the end; or NULL */
-	const char *driver;	      /* "namespace": named where it cannot do something */
-	unsigned max_exchanges;	      /* concurrent requests of one sandbox; 0 = default */
+	struct images *images; /* of templates; NULL: none are built, there is no TemplateService */
+	bool host_base;	       /* the driver can show the host's own file system */
+	const char *driver;    /* "namespace": named where it cannot do something */
+	unsigned max_exchanges; /* concurrent requests of one sandbox; 0 = default */
 };
 
 /* Texts are copied but for api_hosts. NULL and reterr on failure. */

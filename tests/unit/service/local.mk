@@ -12,9 +12,12 @@ tests_unit_service_service_test_SOURCES = \
 	tests/unit/service/rpc_test.c \
 	tests/unit/service/service_test.c \
 	tests/unit/service/service_tests.h \
+	tests/unit/service/template_test.c \
 	tests/unit/service/watch_test.c \
 	tests/unit/service/web_test.c \
 	tests/unit/service/world.c \
+	tests/lib/fake_images.c \
+	tests/lib/fake_images.h \
 	tests/lib/fake_sandboxes.c \
 	tests/lib/fake_sandboxes.h \
 	tests/lib/tmpdir.h \

@@ -13,6 +13,7 @@ static Suite *service_suite(void)
 	add_gateway_tests(s);
 	add_rpc_tests(s);
 	add_watch_tests(s);
+	add_template_tests(s);
 	add_web_tests(s);
 	add_memory_tests(s);
 	return s;

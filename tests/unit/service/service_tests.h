@@ -26,6 +26,7 @@ void add_part_tests(Suite *s);
 void add_rest_tests(Suite *s);
 void add_route_tests(Suite *s);
 void add_rpc_tests(Suite *s);
+void add_template_tests(Suite *s);
 void add_watch_tests(Suite *s);
 void add_web_tests(Suite *s);
 
@@ -37,6 +38,7 @@ struct world {
 	struct loop *loop;
 	struct templates *templates;
 	struct sandboxes *sandboxes;
+	struct images *images; /* fake */
 	struct auth *auth;
 	char key_a[AUTH_KEY_LEN + 1], key_b[AUTH_KEY_LEN + 1]; /* team B has a limit of 2 */
 	struct service *service;

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "image/template.h"
 #include "io/listener.h"
+#include "lib/fake_images.h"
 #include "lib/tmpdir.h"
 #include "proto/descriptors.h"
 #include "rpc/http_server.h"
@@ -122,7 +123,8 @@ struct templates *world_templates(void)
 	    "resources: {cpus: 1.5, memory: 256MiB, disk: 1GiB, pids: 64}\n"
 	    "pool: {size: 3, max: 4}\n"
 	    "timeout: {default: 200, max: 3600}\n");
-	tmpdir_write(&dir, "short.yaml", "name: short\ntimeout: {default: 20, max: 60}\n");
+	tmpdir_write(&dir, "short.yaml",
+	    "name: short\nbase: debian:bookworm\ntimeout: {default: 20, max: 60}\n");
 	struct templates *ts = templates_load(dir.path, &err);
 	ck_assert_msg(ts != NULL, "%s", err_text(&err));
 	tmpdir_remove(&dir);
@@ -179,8 +181,9 @@ void world_start(void)
 	loop_defer_init(&w.heal, w.loop, on_heal, NULL);
 	w.templates = world_templates();
 	w.sandboxes = fake_sandboxes_new(w.loop, w.templates);
+	w.images = fake_images_new(w.loop);
 	w.auth = auth_new();
-	ck_assert(w.loop && w.auth);
+	ck_assert(w.loop && w.auth && w.images);
 	make_keys();
 	struct service_conf c = { .loop = w.loop,
 		.sandboxes = w.sandboxes,
@@ -191,6 +194,8 @@ void world_start(void)
 		.web_dir = TOP_SRCDIR "/contrib/web",
 		.domain = DOMAIN ":8443",
 		.api_hosts = api_hosts,
+		.images = w.images,
+		.host_base = true,
 		.driver = "namespace",
 		.max_exchanges = 3 };
 	w.service = service_new(&c, &err);
@@ -221,6 +226,7 @@ void world_stop(void)
 		ck_assert_int_eq(loop_turn(w.loop, false), 0);
 	loop_defer_fini(&w.heal);
 	fake_sandboxes_free(w.sandboxes);
+	(void)images_free(w.images);
 	auth_free(w.auth);
 	templates_free(w.templates);
 	loop_free(w.loop);
