@@ -22,5 +22,6 @@ dist_web_DATA = \
 	contrib/web/index.html \
 	contrib/web/rpc.js
 
-dist_man_MANS += contrib/docs/sandglass.1 contrib/docs/sandglass.yaml.5 contrib/docs/sandglassd.8
+dist_man_MANS += contrib/docs/sandglass.1 contrib/docs/sandglass-template.5 contrib/docs/sandglass.yaml.5 \
+	contrib/docs/sandglassd.8
 EXTRA_DIST += contrib/systemd/sandglassd.service
