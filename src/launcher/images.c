@@ -191,7 +191,8 @@ static int write_initrd(const struct server *s, const char *dir, const char *nam
 		r = path_join(modules, sizeof(modules), dir, "modules");
 	if (r < 0 || path_exists(path))
 		return r;
-	CLEAN_FD int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* Read by VMMs, each as a user of its own. */
+	CLEAN_FD int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	r = fd < 0 ? -errno : initramfs_write(fd, s->agent_fd, modules, &err);
 	if (r == 0 && rename(tmp, path) < 0)
 		r = -errno;
