@@ -18,12 +18,14 @@ EXTRA_DIST += \
 	tests/e2e/js/languages.test.mjs \
 	tests/e2e/js/lifecycle.test.mjs \
 	tests/e2e/js/ports.test.mjs \
+	tests/e2e/js/sdk_coverage.test.mjs \
 	tests/e2e/js/rpc.mjs \
 	tests/e2e/package.json \
 	tests/e2e/port_server.py \
 	tests/e2e/py/conftest.py \
 	tests/e2e/py/grpc_helpers.py \
 	tests/e2e/py/host.py \
+	tests/e2e/py/sdk_calls.py \
 	tests/e2e/py/test_cli.py \
 	tests/e2e/py/test_code_interpreter.py \
 	tests/e2e/py/test_commands.py \
@@ -41,6 +43,7 @@ EXTRA_DIST += \
 	tests/e2e/py/test_recovery.py \
 	tests/e2e/py/test_streams.py \
 	tests/e2e/py/test_rpc_by_hand.py \
+	tests/e2e/py/test_sdk_coverage.py \
 	tests/e2e/py/test_tools.py \
 	tests/e2e/requirements.txt \
 	tests/e2e/run

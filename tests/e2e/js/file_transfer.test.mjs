@@ -56,6 +56,9 @@ test("many files in one call", async () => {
   const infos = await box.files.write(files);
   assert.deepEqual(infos.map((i) => i.path), files.map((f) => `/home/user/${f.path}`));
   assert.equal(await box.files.read("js/many/29/f.txt"), "29".repeat(29));
+  const again = await box.files.writeFiles(files.slice(0, 2).map((f) => ({ ...f, data: "again" })));
+  assert.deepEqual(again.map((i) => [i.path, i.name]), [["/home/user/js/many/0/f.txt", "f.txt"], ["/home/user/js/many/1/f.txt", "f.txt"]]);
+  assert.equal(await box.files.read("js/many/1/f.txt"), "again");
   await assert.rejects(box.files.write([{ path: "js/x", data: "1" }, { path: "js/./x", data: "2" }]), InvalidArgumentError);
 });
 

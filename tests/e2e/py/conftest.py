@@ -5,6 +5,9 @@ import grpc
 import pytest
 from e2b_code_interpreter import Sandbox
 from grpc_helpers import Client
+from sdk_calls import watch_all
+
+watch_all()  # for test_sdk_coverage.py
 
 
 @pytest.fixture(scope="session")
