@@ -174,11 +174,14 @@ static void on_appeared(
 	watch_push(w, WATCH_CREATE, name);
 	if (!is_dir)
 		return;
-	if ((ev->mask & IN_MOVED_TO) && w->moving && ev->cookie == w->moving_cookie) {
+	bool is_moved = (ev->mask & IN_MOVED_TO) && w->moving && ev->cookie == w->moving_cookie;
+	if (is_moved && !w->moving->stale) {
 		loop_timer_cancel(&w->moving_timer);
 		if (watch_node_put(w, node, ev->name, TAKE(w->moving)) < 0)
 			watch_fail(w, -ENOMEM, "out of memory");
 	} else {
+		if (is_moved)
+			forget_moving(w);
 		watch_job_start(w, TASK_NEW_DIRECTORY, name);
 	}
 }

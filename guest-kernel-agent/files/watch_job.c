@@ -95,6 +95,8 @@ static bool is_fatal(const struct watch *w, int code)
 static void finish(struct watch *w, enum watch_task task)
 {
 	int r = w->job.err.code;
+	if (r == -ENOENT && task == TASK_NEW_DIRECTORY)
+		watch_node_set_stale(w, w->start);
 	if (r < 0 && !is_fatal(w, r))
 		r = 0;
 	int put = task == TASK_RESCAN && r == 0 ? put_in_anew(w) : put_in(w);

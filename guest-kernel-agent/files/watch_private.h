@@ -16,6 +16,7 @@ struct watch_node {
 	struct map *seen;	   /* entries that a scan told before their event came */
 	struct link seen_link;	   /* watch.seen while seen is not NULL */
 	char *name;
+	bool stale; /* a directory below had another path when it was to be scanned */
 };
 
 enum watch_task { TASK_NONE, TASK_START, TASK_NEW_DIRECTORY, TASK_RESCAN };
@@ -65,6 +66,8 @@ void watch_tell(struct watch *w);
 struct watch_node *watch_node_find(const struct watch *w, const char *name);
 /* Node for a directory that is watched as wd, in place of one of that name. -ENOENT: no parent. */
 int watch_node_add(struct watch *w, const char *name, int wd);
+/* What is above an entry that could not be scanned: to be scanned again when it turns up. */
+void watch_node_set_stale(struct watch *w, const char *name);
 void watch_node_free(struct watch *w, struct watch_node *node); /* and those below; NULL is fine */
 /* Out of the tree, with what is below; NULL when there is none. */
 struct watch_node *watch_node_take(struct watch_node *parent, const char *name);

@@ -101,6 +101,14 @@ int watch_node_add(struct watch *w, const char *name, int wd)
 	return 0;
 }
 
+void watch_node_set_stale(struct watch *w, const char *name)
+{
+	struct watch_node *node;
+	(void)split(w, name, &node);
+	for (; node; node = node->parent)
+		node->stale = true;
+}
+
 int watch_node_name(
     const struct watch *w, const struct watch_node *node, const char *entry, char dst[PATH_LEN_MAX])
 {

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import stat
 import struct
 import sys
@@ -362,6 +363,23 @@ class WatchTest(FilesystemCase):
         time.sleep(0.2)
         open(f"{outside}/out/sub/g", "w").close()
         self.assertEqual(self.fence(s), [("rename", "in")])
+
+    def test_moved_before_it_was_scanned(self):
+        """A directory appears in one that has another name by the time it is looked at: nothing below is lost."""
+        s = self.stream(recursive=True)
+        os.mkdir(self.at("x"))
+        self.fence(s)
+        self.agent.process.send_signal(signal.SIGSTOP)
+        os.makedirs(self.at("x/y/z"))
+        os.rename(self.at("x"), self.at("w"))
+        self.write("w/y/z/g")
+        self.agent.process.send_signal(signal.SIGCONT)
+        self.assertEqual(self.fence(s), [("create", "x/y"), ("rename", "x"), ("create", "w"), ("create", "w/y"),
+                                         ("create", "w/y/z"), ("create", "w/y/z/g")])
+        self.write("w/y/z/h")
+        os.rename(self.at("w"), self.at("v"))
+        self.write("v/y/z/i")
+        self.assertEqual(self.fence(s), [("create", "w/y/z/h"), ("rename", "w"), ("create", "v"), ("create", "v/y/z/i")])
 
     def test_busy_tree(self):
         """Directories and files that appear faster than watches can be set: each is told once."""
