@@ -1,8 +1,13 @@
 """Processes with Python grpcio, calls built from reflection only: process.Process, sandglass.v1.ProcessService."""
 import base64
+import collections
+import concurrent.futures
+import os
 
 import grpc
 import pytest
+from host import PROC
+from test_limits import processes_in
 
 NATIVE = "sandglass.v1.ProcessService"
 STOCK = "process.Process"
@@ -95,3 +100,21 @@ def test_errors(call):
         with pytest.raises(grpc.RpcError) as e:
             list(call(f"{NATIVE}/Start", **fields))
         assert e.value.code() == code
+
+
+def test_ten_thousand_processes(call):
+    """Through the whole server, a few at a time: each is told its own end, and none of them leaves anything."""
+    def run(n):
+        events = list(call(f"{NATIVE}/Start", process={"cmd": ("/bin/true", "/bin/false")[n % 2]}))
+        return events[-1].end.exit_code - n % 2
+
+    def held():
+        return len(os.listdir(PROC / str(agent) / "fd")), len(processes_in(namespace))
+    namespace = joined(call(f"{NATIVE}/Start", process=shell("readlink /proc/self/ns/pid")), "stdout").decode().strip()
+    agent = min(processes_in(namespace))  # it began all others
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert collections.Counter(pool.map(run, range(500))) == {0: 500}
+        before = held()
+        assert collections.Counter(pool.map(run, range(9500))) == {0: 9500}
+    fds, processes = held()
+    assert fds <= before[0] + 8 and processes <= before[1] + 2
