@@ -5,9 +5,10 @@
 
 #include "wire/http_private.h"
 
-#define H2_CONTINUATIONS_MAX 8		 /* 16 KiB each: more than a whole head */
-#define H2_DISCARD_MAX (8 * 1024 * 1024) /* of a request that was answered early, as in HTTP/1.1 \
-					  */
+#define H2_CONTINUATIONS_MAX 8 /* 16 KiB each: more than a whole head */
+#define H2_DISCARD_MAX                                                            \
+	(8 * 1024 * 1024) /* of a request that was answered early, as in HTTP/1.1 \
+			   */
 
 /* Tokens that come back with time; in thousandths, so that no rounding favours anybody. */
 struct h2_bucket {
