@@ -1,7 +1,7 @@
 # Real sandboxes: make check-system, as root.
 EXTRA_PROGRAMS += $(SYSTEM_TESTS) tests/system/probe_init tests/system/vm_init
-SYSTEM_TESTS = tests/system/hostnet/hostnet_test tests/system/build_test tests/system/system_test \
-	tests/system/qemu_test
+SYSTEM_TESTS = tests/system/guest/guest_system_test tests/system/hostnet/hostnet_test \
+	tests/system/build_test tests/system/system_test tests/system/qemu_test
 
 tests_system_probe_init_SOURCES = tests/system/probe_init.c
 tests_system_probe_init_CFLAGS = -std=gnu17 -Wall -Wextra -Wno-unused-parameter -O2
@@ -43,6 +43,15 @@ tests_system_qemu_test_SOURCES = \
 	tests/system/rig.c tests/system/rig.h
 tests_system_qemu_test_CPPFLAGS = $(tests_system_system_test_CPPFLAGS)
 tests_system_qemu_test_LDADD = $(tests_system_system_test_LDADD)
+
+tests_system_guest_guest_system_test_SOURCES = \
+	tests/system/guest/guest_system_test.c \
+	tests/system/guest/machine.c tests/system/guest/machine.h
+tests_system_guest_guest_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) \
+	-I$(top_srcdir)/tests/system
+tests_system_guest_guest_system_test_LDADD = libguest.a librpc.a libimage.a libio.a libwire.a libloop.a \
+	libbase.a $(EVENT_LIBS) $(OPENSSL_LIBS) $(NGHTTP2_LIBS) $(HTTP_PARSER_LIBS) \
+	$(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(CHECK_LIBS)
 
 .PHONY: check-system
 check-system: $(SYSTEM_TESTS) tests/system/probe_init tests/system/vm_init sandglass-launcher sandglass-agent
