@@ -7,7 +7,7 @@ LINT = \
 	contrib/checks/headers \
 	contrib/checks/format
 TESTS += $(LINT)
-EXTRA_DIST += $(LINT) contrib/checks/shape.allow contrib/docs/HACKING.md contrib/docs/STREAMS.md \
+EXTRA_DIST += $(LINT) contrib/checks/shape.allow contrib/docs/GUEST.md contrib/docs/HACKING.md contrib/docs/STREAMS.md \
 	contrib/quickstart contrib/check contrib/serve contrib/packages contrib/build
 lint: $(LINT)
 	@for c in $(LINT); do top_srcdir='$(top_srcdir)' $(top_srcdir)/$$c || exit 1; done
