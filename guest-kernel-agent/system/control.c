@@ -252,9 +252,12 @@ static int wake(struct control *c, const json_t *o, struct err *reterr)
 {
 	struct chance ch = { 0 };
 	const char *name = NULL;
+	bool warm_up = true;
 	int r = parse_chance(o, &ch, reterr);
 	if (r == 0)
 		r = json_get_str(o, "hostname", HOST_NAME_BYTES_MAX, &name, reterr);
+	if (r >= 0)
+		r = json_get_bool(o, "warmUp", &warm_up, reterr);
 	if (r >= 0)
 		r = apply_chance(c, &ch, reterr);
 	buf_fini(&ch.entropy);
@@ -265,9 +268,21 @@ static int wake(struct control *c, const json_t *o, struct err *reterr)
 	drop_data_connections(c);
 	warmup_reseed(c->conf.contexts);
 	/* A sandbox in use is not to be played with: its kernels are as its user left them. */
-	if (!identity_is_initialised(c->conf.identity))
+	if (warm_up && !identity_is_initialised(c->conf.identity))
 		warmup_again(c->warmup);
 	return 0;
+}
+
+/* ---- POST /clock ---- */
+
+/* As soon as the way here is known to be short: what /wake was told may have waited on it. */
+static int set_clock(struct control *c, const json_t *o, struct err *reterr)
+{
+	int64_t now_ns = 0;
+	int r = json_get_int(o, "timestamp", 1, INT64_MAX, &now_ns, reterr);
+	if (r == 1)
+		return err_set(reterr, -EINVAL, "timestamp: expected nanoseconds");
+	return r < 0 || !c->conf.machine ? r : machine_set_clock(c->conf.machine, now_ns, reterr);
 }
 
 /* ---- POST /init ---- */
@@ -318,6 +333,7 @@ static const struct {
 	post_fn *fn;
 } posts[] = {
 	{ "/boot", boot },
+	{ "/clock", set_clock },
 	{ "/init", init },
 	{ "/notice", notice },
 	{ "/quiesce", quiesce },

@@ -3,7 +3,7 @@
  * boot:  POST /boot until it is taken, then GET /ready?wait=MS until 200 or the limit. The agent
  * holds /ready back while its kernels start; a 503 that comes early says that they never will.
  * check: GET /state.
- * wake:  POST /wake, then /ready as above.
+ * wake:  POST /wake, POST /clock on the way that is open now, then /ready as above.
  * init:  POST /init; asked again after a lost connection, because the agent knows a repetition.
  */
 #include "guest/guest.h"
@@ -28,6 +28,8 @@
 #define NOTICE_LIMIT_MS 5000
 #define READY_WAIT_MS 10000
 #define READY_LAST_MS 100 /* not worth another question */
+#define CLOCK_SOON_MS 10
+#define CLOCK_TRIES_MAX 10
 #define ENTROPY_BYTES 32
 #define CLOSING_STEP_MS 1  /* a channel's linger limits their number */
 #define DATA_CONNECTIONS 8 /* times LIMIT_STREAMS_PER_CONN requests at a time */
@@ -46,7 +48,8 @@ struct guest {
 	struct guest_call call;
 	guest_fn *done;
 	void *arg;
-	json_t *request;	/* of /init and /wake, whose time is that of the try */
+	json_t *request; /* of /init and /wake, whose time is that of the try */
+	unsigned clock_tries;
 	uint64_t ready_wait_ms; /* how long the agent was asked to hold /ready back */
 	struct notice notices[2];
 };
@@ -298,16 +301,39 @@ void guest_quiesce(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *a
 	start(&g->call, write_body(&g->call, json_object()), timeout_ms);
 }
 
-void guest_wake(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
+/* The clock is right when its answer came soon after the time was told. */
+static enum call_verdict judge_clock(struct guest_call *c, int status, const char *body, size_t n)
+{
+	struct guest *g = container_of(c, struct guest, call);
+	uint64_t took = clock_mono_ms() - c->asked_ms;
+	if (status == 204 && took > CLOCK_SOON_MS && g->clock_tries++ < CLOCK_TRIES_MAX)
+		return CALL_AGAIN;
+	return judge_start(c, status, body, n);
+}
+
+static enum call_verdict judge_wake(struct guest_call *c, int status, const char *body, size_t n)
+{
+	struct guest *g = container_of(c, struct guest, call);
+	if (status != 204)
+		return judge_start(c, status, body, n);
+	c->judge = judge_clock;
+	(void)str_copy(c->path, sizeof(c->path), "/clock");
+	(void)json_object_clear(g->request); /* the time is all */
+	return CALL_AGAIN;
+}
+
+void guest_wake(struct guest *g, bool warm_up, uint64_t timeout_ms, guest_fn *done, void *arg)
 {
 	CLEAN_BUF struct buf entropy = BUF_INIT;
 	begin(g, "POST", "/wake", done, arg);
-	g->call.judge = judge_start;
+	g->call.judge = judge_wake;
+	g->clock_tries = 0;
 	int r = make_entropy(&entropy);
 	if (r < 0)
 		(void)err_set(&g->call.err, r, "POST /wake: out of memory");
 	else
-		r = prepare_timed(g, json_pack("{s:s}", "entropy", buf_cstr(&entropy)));
+		r = prepare_timed(g,
+		    json_pack("{s:s, s:b}", "entropy", buf_cstr(&entropy), "warmUp", (int)warm_up));
 	start(&g->call, r, timeout_ms);
 }
 

@@ -56,10 +56,10 @@ void guest_check(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg
  * kernels, everything is on its disk, connections of the data channel are closed. -EPROTO when
  * something runs. */
 void guest_quiesce(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg);
-/* A restored machine runs again: POST /wake gives it the time, entropy and identities of its own
- * and lets its kernels run a few cells, whose end is waited for as by guest_boot(). Safe to repeat.
- */
-void guest_wake(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg);
+/* A restored machine runs again: POST /wake gives it entropy and identities of its own and, when
+ * warm_up is set, lets its kernels run a few cells; POST /clock, the time, until an answer comes
+ * soon; then it is asked as by guest_boot(). Safe to repeat. */
+void guest_wake(struct guest *g, bool warm_up, uint64_t timeout_ms, guest_fn *done, void *arg);
 /* Close the connections of both channels, e.g. before the machine is stopped; those of a serial
  * port or vsock are closed when done is called, after at most a second. Never fails; channels open
  * again with the next call. Not while another call is in progress. */

@@ -83,7 +83,8 @@ static int add_port(struct qemu_args *a, const char *id, int fd, int nr)
 }
 
 /* Its disk is thrown away when it ends: what the guest wants flushed need not reach the platter.
- * Snapshots read it through the page cache and sync their copy. */
+ * Past the host's page cache, because dirty pages there count as the VM's memory, and a guest that
+ * writes fast would be killed for them. Snapshots sync their copy. */
 static int add_devices(struct qemu_args *a, const struct qemu_conf *c)
 {
 	int r = 0;
@@ -91,7 +92,7 @@ static int add_devices(struct qemu_args *a, const struct qemu_conf *c)
 		r = add_disk(a, "root", VM_FD_ROOT, "readonly=on,file.locking=off");
 	if (r == 0)
 		r = add_disk(a, "disk", VM_FD_DISK,
-		    "cache=unsafe,discard=unmap,auto-read-only=off,file.locking=off");
+		    "cache.direct=on,cache.no-flush=on,discard=unmap,auto-read-only=off,file.locking=off");
 	if (r == 0)
 		r = addf(a, "-device", "virtio-serial-device,max_ports=3");
 	if (r == 0)

@@ -85,7 +85,7 @@ int sandbox_boot_agent(struct sandbox *sb, unsigned limit_ms)
 }
 
 /* A clone of one whose agent has booted only wakes up: it is told the time, and gets randomness
- * that no other clone has. */
+ * that no other clone has. What somebody waits for runs no cells to warm up. */
 static int boot(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
@@ -95,7 +95,7 @@ static int boot(struct op *op)
 	if (r < 0)
 		return r;
 	if (warm)
-		guest_wake(sb->guest, BOOT_LIMIT_MS, sandbox_guest_answer, sb);
+		guest_wake(sb->guest, !sb->create, BOOT_LIMIT_MS, sandbox_guest_answer, sb);
 	return OP_WAIT;
 }
 

@@ -42,7 +42,7 @@ static int wake(struct op *op)
 	int r = sandbox_open_guest(sb);
 	if (r < 0)
 		return r;
-	guest_wake(sb->guest, WAKE_LIMIT_MS, sandbox_guest_answer, sb);
+	guest_wake(sb->guest, false, WAKE_LIMIT_MS, sandbox_guest_answer, sb);
 	return OP_WAIT;
 }
 

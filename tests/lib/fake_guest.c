@@ -85,7 +85,7 @@ void guest_boot(
 	begin(g, FAKE_GUEST_BOOT, done, arg);
 }
 
-void guest_wake(struct guest *g, uint64_t timeout_ms, guest_fn *done, void *arg)
+void guest_wake(struct guest *g, bool warm_up, uint64_t timeout_ms, guest_fn *done, void *arg)
 {
 	begin(g, FAKE_GUEST_WAKE, done, arg);
 }

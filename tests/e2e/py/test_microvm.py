@@ -12,7 +12,7 @@ import time
 import pytest
 from e2b import SandboxException
 from e2b_code_interpreter import Sandbox
-from host import inside, wait_until
+from host import inside, output, wait_until
 from test_recovery import child, eventually
 
 STATE = pathlib.Path(os.environ["SANDGLASS_TEST_STATE"])
@@ -29,14 +29,11 @@ def read(path):
 
 
 def vmm_of(sandbox):
-    """Process id of the sandbox's VMM: the one whose command line names it."""
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if sandbox.sandbox_id.encode() in b" ".join(words) and b"qemu" in words[0] + words[1]:
-                return int(process.name)
-        except (OSError, IndexError):
-            pass
+    """Process id of the sandbox's VMM: what is in its cgroup."""
+    for group in pathlib.Path("/sys/fs/cgroup").glob(f"**/sandglass-*/{sandbox.sandbox_id}/cgroup.procs"):
+        for pid in group.read_text().split():
+            if "qemu" in pathlib.Path("/proc", pid, "comm").read_text():
+                return int(pid)
     raise LookupError(f"{sandbox.sandbox_id} has no VMM")
 
 
@@ -48,7 +45,7 @@ def left_of(sandbox_id):
     """Everything on this machine that is named after the sandbox."""
     left = [str(p) for base in (STATE / "launcher/boxes", STATE / "launcher/snapshots") if base.exists()
             for p in base.iterdir() if p.name == sandbox_id]
-    left += [str(p) for p in pathlib.Path("/sys/fs/cgroup").glob(f"**/{sandbox_id}")]
+    left += output("find", "/sys/fs/cgroup", "-name", sandbox_id).split()
     left += [m for m in pathlib.Path("/proc/self/mounts").read_text().splitlines() if sandbox_id in m]
     return left
 

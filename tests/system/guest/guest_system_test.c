@@ -182,7 +182,7 @@ START_TEST(copies_are_machines_of_their_own)
 	for (int i = 0; i < 2; i++) {
 		machine_restore(&copy, &vm, i ? "copy2" : "copy1");
 		g = open_guest(&copy);
-		guest_wake(g, LIMIT_MS, on_done, NULL);
+		guest_wake(g, true, LIMIT_MS, on_done, NULL);
 		wait_done("wake");
 		int64_t ts = clock_real_ms() / 1000;
 		init(g);

@@ -164,6 +164,7 @@ class ControlTest(AgentCase):
                 ("/init", {**INIT, "timestamp": "x"}, "timestamp"),
                 ("/boot", {"pids": -1}, "pids"),
                 ("/wake", {"entropy": "?"}, "entropy"), ("/wake", {"timestamp": -1}, "timestamp"),
+                ("/clock", {}, "timestamp"), ("/clock", {"timestamp": 0}, "timestamp"), ("/wake", {"warmUp": 1}, "warmUp"),
                 ("/wake", {"hostname": 1}, "hostname"), ("/quiesce", "[]", "object"),
                 ("/notice", {"kind": "weather"}, "kind"), ("/boot", "{" + " " * 1100000, "larger")):
             with self.subTest(path=path, word=word):
@@ -188,7 +189,7 @@ class ControlTest(AgentCase):
     def test_control_calls_are_not_on_the_data_channel(self):
         self.control("POST", "/init", INIT, 204)
         for port in (49983, 49999):
-            for path in ("/init", "/boot", "/notice", "/state", "/ready", "/quiesce", "/wake"):
+            for path in ("/init", "/boot", "/notice", "/state", "/ready", "/quiesce", "/wake", "/clock"):
                 self.assertEqual(self.data("POST", path, {}, port=port)[0].status, 404)
 
 

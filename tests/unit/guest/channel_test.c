@@ -55,7 +55,8 @@ static void on_body(struct http_stream *st, int err, const void *p, size_t n, vo
 		(void)http_answer_text(st, 200, "{\"initialised\":true}");
 	else if (echo)
 		(void)http_answer(st, 200, "text/plain", p, n);
-	else if (strcmp(h->path, "/quiesce") == 0 || strcmp(h->path, "/wake") == 0)
+	else if (strcmp(h->path, "/quiesce") == 0 || strcmp(h->path, "/wake") == 0 ||
+		 strcmp(h->path, "/clock") == 0)
 		(void)http_answer(st, 204, NULL, NULL, 0);
 	else if (strncmp(h->path, "/ready", 6) == 0)
 		(void)http_answer_text(st, 200, "{}");
@@ -303,7 +304,7 @@ START_TEST(quiesce_close_wake)
 		turn(5);
 		ck_assert_int_eq(w.port.client_fd, -1);
 		ck_assert_uint_eq(http_server_connections(w.server), 0); /* the agent knows */
-		guest_wake(w.guest, 5000, on_done, NULL);
+		guest_wake(w.guest, true, 5000, on_done, NULL);
 		wait_done();
 		ck_assert_int_eq(w.err.code, 0);
 		ck_assert_uint_eq(w.port.clients, i + 1);

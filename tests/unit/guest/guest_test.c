@@ -382,22 +382,45 @@ START_TEST(wake_waits_for_ready)
 {
 	char log[200];
 	const char *s = NULL;
-	BEHAVE({ .status = 0 }, { .status = 204 },
+	BEHAVE({ .status = 0 }, { .status = 204 }, { .status = 204 },
 	    { 503, "{\"ready\":false,\"reason\":\"starting\"}", 1100 }, { .status = 200 });
-	guest_wake(guest, 2000, on_done, &agent);
+	guest_wake(guest, true, 2000, on_done, &agent);
 	expect_success();
 	log_without_bodies(log, sizeof(log));
-	ck_assert_str_eq(log, "POST /wake\nPOST /wake\nGET /ready\nGET /ready\n");
+	ck_assert_str_eq(log, "POST /wake\nPOST /wake\nPOST /clock\nGET /ready\nGET /ready\n");
 	CLEAN_JSON json_t *o = logged_body("POST /wake ");
 	ck_assert_int_eq(json_get_str(o, "entropy", 99, &s, NULL), 0);
 	ck_assert_uint_ge(strlen(s), 44);
 }
 END_TEST
 
+/* An answer that took its time says little about when the clock was set. */
+START_TEST(wake_sets_the_clock_until_that_is_quick)
+{
+	char log[200];
+	BEHAVE({ .status = 204 }, { 204, NULL, 40 }, { 204, NULL, 40 }, { .status = 204 },
+	    { .status = 200 });
+	guest_wake(guest, false, 2000, on_done, &agent);
+	expect_success();
+	log_without_bodies(log, sizeof(log));
+	ck_assert_str_eq(log, "POST /wake\nPOST /clock\nPOST /clock\nPOST /clock\nGET /ready\n");
+	ck_assert_ptr_nonnull(strstr(buf_cstr(&agent.log), "\"warmUp\":false"));
+	ck_assert_ptr_nonnull(strstr(buf_cstr(&agent.log), "POST /clock {\"timestamp\":"));
+}
+END_TEST
+
+START_TEST(clock_is_refused)
+{
+	BEHAVE({ .status = 204 }, { .status = 500, .body = "{\"message\":\"clock: no\"}" });
+	guest_wake(guest, true, 2000, on_done, &agent);
+	expect_error(-EPROTO, "answered 500 to POST /clock: clock: no");
+}
+END_TEST
+
 START_TEST(wake_is_refused)
 {
 	BEHAVE({ .status = 500, .body = "{\"message\":\"clock: no\"}" });
-	guest_wake(guest, 2000, on_done, &agent);
+	guest_wake(guest, true, 2000, on_done, &agent);
 	expect_error(-EPROTO, "answered 500 to POST /wake: clock: no");
 }
 END_TEST
@@ -417,9 +440,10 @@ END_TEST
 START_TEST(every_try_tells_its_time)
 {
 	int64_t ns[3] = { 0 };
-	BEHAVE({ .status = 0 }, { .status = 0 }, { .status = 204 }, { .status = 200 });
+	BEHAVE({ .status = 0 }, { .status = 0 }, { .status = 204 }, { .status = 204 },
+	    { .status = 200 });
 	if (_i)
-		guest_wake(guest, 2000, on_done, &agent);
+		guest_wake(guest, true, 2000, on_done, &agent);
 	else
 		init("secret");
 	expect_success();
@@ -587,6 +611,8 @@ static Suite *guest_suite(void)
 	tcase_add_loop_test(tc, check, 0, sizeof(states) / sizeof(states[0]));
 	tcase_add_test(tc, init_tells_everything);
 	tcase_add_test(tc, wake_waits_for_ready);
+	tcase_add_test(tc, wake_sets_the_clock_until_that_is_quick);
+	tcase_add_test(tc, clock_is_refused);
 	tcase_add_test(tc, wake_is_refused);
 	tcase_add_test(tc, quiesce);
 	tcase_add_loop_test(tc, every_try_tells_its_time, 0, 2);
