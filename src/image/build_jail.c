@@ -342,6 +342,27 @@ static int give_up_rights(const struct build *b, const struct jail_plan *p)
 	return r < 0 ? complain("rights", r) : 0;
 }
 
+/* A base may lack what is mounted on, or have a link there. On its mount only its own root can make
+ * directories. */
+static int make_mount_points(const struct build *b)
+{
+	static const char *const dirs[] = { "/proc", "/dev", "/run", "/tmp", "/sys", "/mnt" };
+	int r = 0;
+	(void)setfsgid(b->conf->uid_base);
+	(void)setfsuid(b->conf->uid_base);
+	for (size_t i = 0; r == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		struct stat st;
+		(void)mkdir(dirs[i], 0755);
+		if (lstat(dirs[i], &st) < 0)
+			r = complain(dirs[i], -errno);
+		else if (!S_ISDIR(st.st_mode))
+			r = complain(dirs[i], -ENOTDIR);
+	}
+	(void)setfsuid(0);
+	(void)setfsgid(0);
+	return r;
+}
+
 int build_jail_enter(const struct build *b, const struct jail_plan *p)
 {
 	struct trees t = { .usr = -1 };
@@ -356,8 +377,8 @@ int build_jail_enter(const struct build *b, const struct jail_plan *p)
 		if (r < 0)
 			(void)complain("the root", r);
 	}
-	if (r == 0 && p->kind == JAIL_TOOLS)
-		r = fill_tools(b, p, &t);
+	if (r == 0)
+		r = p->kind == JAIL_TOOLS ? fill_tools(b, p, &t) : make_mount_points(b);
 	if (r == 0 && mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		r = complain("/proc", -errno);
 	if (r == 0)

@@ -340,6 +340,36 @@ START_TEST(bad_requests_are_explained)
 }
 END_TEST
 
+START_TEST(a_base_may_lack_directories)
+{
+	shell("cd %s/base && rm -rf proc dev run tmp", dir.path);
+	write_template("run: ['ls / >/tmp/x; cat /tmp/x; ls /proc/self/fd']\n");
+	build_good();
+	mount_image(end.hash);
+	check_file("/proc", NULL, 0755, 0, 0);
+	check_file("/dev", NULL, 0755, 0, 0);
+	check_file("/sys", NULL, 0755, 0, 0);
+	ck_assert(!path_exists("../mnt/tmp/x"));
+	shell("umount ../mnt%s", "");
+}
+END_TEST
+
+static const char *const links[] = { "dev", "proc", "run", "tmp" };
+
+/* Nothing is mounted where a link of the base leads. */
+START_TEST(a_base_with_links_is_refused)
+{
+	char command[256], want[128];
+	(void)snprintf(command, sizeof(command), "rm -rf ../base/%s && ln -s /etc ../base/%s",
+	    links[_i], links[_i]);
+	ck_assert_int_eq(system(command), 0);
+	write_template("run: ['echo no']\n");
+	ck_assert_int_lt(build_with(&(struct build_conf){ .force = false }), 0);
+	(void)snprintf(want, sizeof(want), "cannot prepare /%s: Not a directory", links[_i]);
+	ck_assert_msg(strstr(end.text, want), "%s", end.text);
+}
+END_TEST
+
 START_TEST(time_and_disk_are_limited)
 {
 	write_template("run: ['echo here; sleep 271828']\n");
@@ -486,6 +516,8 @@ static Suite *build_suite(void)
 	tcase_add_test(tc, the_host_is_not_there);
 	tcase_add_loop_test(tc, a_failure_is_explained, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tc, bad_requests_are_explained);
+	tcase_add_test(tc, a_base_may_lack_directories);
+	tcase_add_loop_test(tc, a_base_with_links_is_refused, 0, sizeof(links) / sizeof(links[0]));
 	tcase_add_test(tc, time_and_disk_are_limited);
 	tcase_add_test(tc, the_log_is_bounded);
 	tcase_add_loop_test(tc, a_killed_build_leaves_only_rubbish, 0, 5);
