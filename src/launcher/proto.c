@@ -9,24 +9,6 @@
 size_t proto_size(uint32_t kind)
 {
 	switch (kind) {
-	case PROTO_PREPARE:
-	case PROTO_CREATE:
-	case PROTO_DESTROY:
-	case PROTO_LIST:
-	case PROTO_ADOPT:
-	case PROTO_USAGE:
-	case PROTO_INTERNET:
-	case PROTO_BUILD:
-	case PROTO_BUILD_CANCEL:
-	case PROTO_IMAGES:
-	case PROTO_IMAGE_REMOVE:
-	case PROTO_VM_PREPARE:
-	case PROTO_VM_LOAD:
-	case PROTO_VM_WARM:
-	case PROTO_VM_SNAPSHOT:
-	case PROTO_VM_FORGET:
-	case PROTO_VM_SNAPSHOTS:
-		return sizeof(struct proto_request);
 	case PROTO_REPLY:
 		return sizeof(struct proto_reply);
 	case PROTO_ITEM:
@@ -38,7 +20,9 @@ size_t proto_size(uint32_t kind)
 	case PROTO_IMAGE:
 		return sizeof(struct proto_image);
 	default:
-		return 0;
+		return kind >= PROTO_PREPARE && kind < PROTO_REQUESTS_END
+			   ? sizeof(struct proto_request)
+			   : 0;
 	}
 }
 

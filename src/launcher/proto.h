@@ -44,6 +44,7 @@ enum proto_kind {
 	PROTO_VM_SNAPSHOT,  /* its device state is saved: keep that, its memory and its disk */
 	PROTO_VM_FORGET,    /* remove a snapshot; idempotent */
 	PROTO_VM_SNAPSHOTS, /* one ITEM for each */
+	PROTO_REQUESTS_END,
 	/* launcher -> daemon */
 	PROTO_REPLY = 64,
 	PROTO_ITEM,

@@ -143,6 +143,75 @@ START_TEST(answers_find_their_requests)
 }
 END_TEST
 
+struct lines {
+	struct seen seen;
+	int lines, images;
+	char text[64];
+};
+
+static void on_build_line(const struct proto_log *m, void *arg)
+{
+	struct lines *l = arg;
+	l->lines++;
+	(void)str_copy(l->text, sizeof(l->text), m->text);
+}
+
+static void on_image(const struct proto_image *m, void *arg)
+{
+	struct lines *l = arg;
+	l->images++;
+	(void)str_copy(l->text, sizeof(l->text), m->name);
+}
+
+static void on_over(const struct err *err, const struct proto_reply *reply, void *arg)
+{
+	on_done(err, reply, &((struct lines *)arg)->seen);
+}
+
+START_TEST(lines_find_their_build)
+{
+	struct play p;
+	struct lines a = { .lines = 0 }, b = { .lines = 0 };
+	open_play(&p);
+	ck_assert_int_eq(launcher_build(p.la, "one", true, on_build_line, on_over, &a), 0);
+	ck_assert_int_eq(launcher_images(p.la, on_image, on_over, &b), 0);
+	struct proto_request qa = next_request(&p), qb = next_request(&p);
+	ck_assert_uint_eq(qa.head.kind, PROTO_BUILD);
+	ck_assert_str_eq(qa.build.name, "one");
+	ck_assert_uint_eq(qa.build.force, 1);
+	struct proto_log line = { .head = { PROTO_LOG, PROTO_VERSION, qa.head.seq },
+		.text = "said" };
+	ck_assert_int_eq(send(p.sock, &line, sizeof(line), 0), sizeof(line));
+	line.head.seq = qb.head.seq; /* that one has no lines */
+	ck_assert_int_eq(send(p.sock, &line, sizeof(line), 0), sizeof(line));
+	struct proto_image image = { .head = { PROTO_IMAGE, PROTO_VERSION, qb.head.seq },
+		.name = "two" };
+	ck_assert_int_eq(send(p.sock, &image, sizeof(image), 0), sizeof(image));
+	reply(&p, &qb, 0, 0);
+	ck_assert_int_eq(b.images, 1);
+	ck_assert_int_eq(b.lines, 0);
+	ck_assert_str_eq(b.text, "two");
+	ck_assert_int_eq(b.seen.answers, 1);
+	ck_assert_int_eq(a.lines, 1);
+	ck_assert_str_eq(a.text, "said");
+	ck_assert_int_eq(a.seen.answers, 0);
+	/* A new launcher is asked to build again; the cancel goes there, too. */
+	(void)fd_close(p.sock);
+	turn(&p);
+	ck_assert_int_eq(p.lost, 1);
+	ck_assert_int_eq(launcher_build_cancel(p.la, "one", NULL, NULL), 0);
+	ck_assert_int_eq(launcher_connect(p.la, new_pair(&p)), 0);
+	struct proto_request again[2] = { next_request(&p), next_request(&p) };
+	int build = again[0].head.kind == PROTO_BUILD ? 0 : 1;
+	ck_assert_uint_eq(again[build].head.kind, PROTO_BUILD);
+	ck_assert_uint_eq(again[1 - build].head.kind, PROTO_BUILD_CANCEL);
+	ck_assert_str_eq(again[1 - build].build.name, "one");
+	reply(&p, &again[build], -ECANCELED, 0);
+	ck_assert_int_eq(a.seen.code, -ECANCELED);
+	close_play(&p);
+}
+END_TEST
+
 START_TEST(a_lost_create_is_destroyed_and_fails)
 {
 	struct play p;
@@ -267,6 +336,7 @@ void add_client_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "client", 20);
 	tcase_add_test(tc, answers_find_their_requests);
+	tcase_add_test(tc, lines_find_their_build);
 	tcase_add_test(tc, a_lost_create_is_destroyed_and_fails);
 	tcase_add_test(tc, requests_wait_for_a_launcher);
 	tcase_add_test(tc, watched_ones_are_adopted_again);
