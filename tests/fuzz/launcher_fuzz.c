@@ -17,8 +17,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 static void check_create(const struct proto_create *c)
 {
 	assert(id_sandbox_valid(c->id) && strlen(c->id) <= ID_SANDBOX_LEN);
-	assert(proto_base_valid(c->base) && strlen(c->base) <= PROTO_BASE_MAX);
-	assert(!strchr(c->base, '/') && c->base[0] != '.');
+	assert(c->kind < PROTO_BOX_KINDS && c->start < PROTO_STARTS);
+	if (c->kind == PROTO_BOX_NAMESPACE) {
+		assert(proto_base_valid(c->base) && strlen(c->base) <= PROTO_BASE_MAX);
+		assert(!strchr(c->base, '/') && c->base[0] != '.');
+	} else {
+		assert(strlen(c->vm.tmpl) <= PROTO_BASE_MAX && !strchr(c->vm.tmpl, '/'));
+		assert(c->vm.tmpl[0] && c->vm.tmpl[0] != '.');
+		assert(strlen(c->vm.tmpl_hash) == PROTO_HASH_LEN);
+		assert(c->vm.vcpus >= 1 && c->vm.vcpus <= PROTO_VCPUS_MAX);
+		assert(c->start != PROTO_START_SNAPSHOT || id_sandbox_valid(c->snapshot));
+	}
 	assert(c->memory_bytes >= PROTO_MEMORY_MIN && c->memory_bytes <= PROTO_MEMORY_MAX);
 	assert(c->disk_bytes >= PROTO_DISK_MIN && c->disk_bytes <= PROTO_DISK_MAX);
 	assert(c->max_pids >= PROTO_PIDS_MIN && c->max_pids <= PROTO_PIDS_MAX);
@@ -39,8 +48,12 @@ static void check_request(const union proto_any *m)
 		assert(strlen(m->request.base) <= PROTO_BASE_MAX);
 		break;
 	case PROTO_CREATE:
+	case PROTO_VM_PREPARE:
 		check_create(&m->request.create);
 		break;
+	case PROTO_VM_SNAPSHOT:
+		assert(id_sandbox_valid(m->request.box.snapshot));
+		/* fall through */
 	default:
 		assert(id_sandbox_valid(m->request.box.id) && m->request.box.on <= 1);
 	}

@@ -17,3 +17,4 @@ include tests/unit/jail/local.mk
 include tests/unit/daemon/local.mk
 include tests/unit/launcher/local.mk
 include tests/unit/rpc_http/local.mk
+include tests/unit/qemu/local.mk

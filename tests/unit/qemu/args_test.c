@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What QEMU and the guest's kernel are told, and above all what not. */
+#include "launcher/qemu_args.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "launcher/vm.h"
+#include "launcher/vm_child.h"
+#include "lib/test.h"
+#include "qemu_tests.h"
+
+static struct qemu_conf conf_of(enum proto_start start)
+{
+	return (struct qemu_conf){ .program = "/usr/bin/qemu-system-x86_64",
+		.start = start,
+		.network = true,
+		.vcpus = 2,
+		.memory_bytes = 512ull << 20,
+		.append = "quiet" };
+}
+
+/* All arguments, each between blanks. */
+static const char *line_of(const struct qemu_conf *c)
+{
+	static char line[8192];
+	struct qemu_args a;
+	size_t n = 0;
+	ck_assert_int_eq(qemu_args_build(&a, c), 0);
+	ck_assert_ptr_null(a.argv[a.n]);
+	for (size_t i = 0; i < a.n; i++)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, " %s ", a.argv[i]);
+	return line;
+}
+
+static const char *devices_of(const struct qemu_conf *c)
+{
+	static char out[2][2048];
+	static int which;
+	struct qemu_args a;
+	char *dst = out[which ^= 1];
+	size_t n = 0;
+	ck_assert_int_eq(qemu_args_build(&a, c), 0);
+	for (size_t i = 0; i + 1 < a.n; i++)
+		if (str_eq(a.argv[i], "-device") || str_eq(a.argv[i], "-machine"))
+			n += (size_t)snprintf(dst + n, 2048 - n, "%s ", a.argv[i + 1]);
+	return dst;
+}
+
+START_TEST(dangerous_things_are_absent)
+{
+	static const char *const never[] = { "balloon", "user,id", "slirp", "exec:", "virtfs",
+		"vhost=on", "x-ignore-shared", "qemu64", "nomodule", "nokaslr", "mitigations" };
+	for (enum proto_start start = 0; start < PROTO_STARTS; start++)
+		for (int kvm = 0; kvm < 2; kvm++) {
+			struct qemu_conf c = conf_of(start);
+			c.kvm = kvm;
+			const char *line = line_of(&c);
+			for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+				ck_assert_msg(!strstr(line, never[i]), "%s: %s", never[i], line);
+			ck_assert_ptr_nonnull(
+			    strstr(line, " -sandbox  on,obsolete=deny,elevateprivileges=deny,"
+					 "spawn=deny,resourcecontrol=deny "));
+			ck_assert_ptr_nonnull(strstr(line, " -nodefaults "));
+			ck_assert_ptr_nonnull(strstr(line, " -no-user-config "));
+			ck_assert_ptr_nonnull(strstr(line, " -no-reboot "));
+		}
+}
+END_TEST
+
+/* Device state finds its devices by their order. */
+START_TEST(devices_are_the_same_in_every_start)
+{
+	struct qemu_conf cold = conf_of(PROTO_START_COLD), clone = conf_of(PROTO_START_CLONE),
+			 snapshot = conf_of(PROTO_START_SNAPSHOT);
+	clone.network = false; /* nor by what is behind the card */
+	ck_assert_str_eq(devices_of(&cold), devices_of(&clone));
+	ck_assert_str_eq(devices_of(&cold), devices_of(&snapshot));
+}
+END_TEST
+
+START_TEST(memory_of_clones_is_their_own)
+{
+	struct qemu_conf c = conf_of(PROTO_START_COLD);
+	ck_assert_ptr_nonnull(strstr(
+	    line_of(&c), " memory-backend-file,id=m,size=512M,mem-path=/proc/self/fd/8,share=on "));
+	ck_assert_ptr_null(strstr(line_of(&c), "-incoming"));
+	for (enum proto_start start = PROTO_START_CLONE; start <= PROTO_START_SNAPSHOT; start++) {
+		c = conf_of(start);
+		const char *line = line_of(&c);
+		ck_assert_ptr_nonnull(strstr(line,
+		    " memory-backend-file,id=m,size=512M,mem-path=/proc/self/fd/8,share=off "));
+		ck_assert_ptr_nonnull(strstr(line, " -incoming  defer  -S "));
+		ck_assert_ptr_nonnull(strstr(line, " migration.send-configuration=off "));
+		ck_assert_ptr_null(strstr(line, "-kernel"));
+	}
+}
+END_TEST
+
+START_TEST(the_root_is_read_only)
+{
+	struct qemu_conf c = conf_of(PROTO_START_COLD);
+	ck_assert_ptr_nonnull(
+	    strstr(line_of(&c), "id=root,file=/dev/fdset/6,format=raw,if=none,readonly=on"));
+	c.network = false;
+	ck_assert_ptr_nonnull(strstr(line_of(&c), " hubport,id=n0,hubid=0 "));
+	c.kvm = true;
+	ck_assert_ptr_nonnull(strstr(line_of(&c), " -accel  kvm  -cpu  host "));
+	c = conf_of(PROTO_START_PROBE);
+	ck_assert_ptr_null(strstr(line_of(&c), "drive=root"));
+}
+END_TEST
+
+START_TEST(kernels_are_told_the_rate_of_the_counter)
+{
+	char text[QEMU_APPEND_MAX];
+	struct vm_host host;
+	vm_host_init(&host);
+	uint64_t khz = vm_host_tsc_khz(&host);
+	ck_assert_uint_gt(khz, 100000); /* 100 MHz to 10 GHz */
+	ck_assert_uint_lt(khz, 10000000);
+	ck_assert_uint_eq(vm_host_tsc_khz(&host), khz);
+	struct vm_host again;
+	vm_host_init(&again);
+	uint64_t other = vm_host_tsc_khz(&again);
+	ck_assert_uint_lt(other > khz ? other - khz : khz - other, khz / 1000);
+	const struct qemu_boot b = {
+		.fs = "erofs", .tsc_khz = 2596146, .dns = "10.0.0.1,10.0.0.2"
+	};
+	ck_assert_int_eq(qemu_append(text, &b), 0);
+	ck_assert_ptr_nonnull(strstr(text, " tsc_early_khz=2596146 tsc=reliable "));
+	ck_assert_ptr_nonnull(strstr(text, "reboot=t panic=-1 "));
+	ck_assert_ptr_nonnull(strstr(text, " sandglass.root=/dev/vda sandglass.rootfs=erofs "));
+	ck_assert_ptr_nonnull(
+	    strstr(text, " sandglass.net=169.254.0.21/30,169.254.0.22,02:fc:00:00:00:06 "));
+	ck_assert(str_ends(text, " sandglass.dns=10.0.0.1,10.0.0.2"));
+}
+END_TEST
+
+void add_args_tests(Suite *s)
+{
+	TCase *tc = test_case(s, "args", 10);
+	tcase_add_test(tc, dangerous_things_are_absent);
+	tcase_add_test(tc, devices_are_the_same_in_every_start);
+	tcase_add_test(tc, memory_of_clones_is_their_own);
+	tcase_add_test(tc, the_root_is_read_only);
+	tcase_add_test(tc, kernels_are_told_the_rate_of_the_counter);
+}
