@@ -92,7 +92,7 @@ static int make_memory(struct box *b)
 static int make_state(struct box *b)
 {
 	char self[64];
-	CLEAN_FD int mem = memfd_create("sandglass-state", MFD_CLOEXEC);
+	CLEAN_FD int mem = memfd_create(VM_STATE_NAME, MFD_CLOEXEC);
 	if (mem < 0)
 		return -errno;
 	int r = path_printf(self, sizeof(self), "/proc/self/fd/%d", mem);

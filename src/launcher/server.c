@@ -24,6 +24,7 @@
 #include "launcher/box.h"
 #include "launcher/disk.h"
 #include "launcher/outbox.h"
+#include "launcher/vm_save.h"
 
 /* Without a configured network: one of 10.192/16 to 10.255/16, by the instance's tag, so that
  * servers on one machine seldom meet. */
@@ -149,6 +150,8 @@ static int on_adopt(struct server *s, const struct proto_request *q, struct err 
 			box_remove(b);
 		return -ENOENT;
 	}
+	if (vm_is(b) && b->state == BOX_LIVE)
+		vm_rewind_state(b);
 	server_reply(s, q->head.seq, NULL, b);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,7 @@ int task_start_with(struct task *t, struct loop *l, const int *keep, unsigned n_
     void *arg)
 {
 	int pidfd = -1;
+	pid_t parent = getpid();
 	struct clone_args args = { .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD };
@@ -53,6 +55,11 @@ int task_start_with(struct task *t, struct loop *l, const int *keep, unsigned n_
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
+		/* A launcher that is killed takes it along: the next one takes over what it works
+		 * on. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(ECANCELED);
 		close_others(keep, n_keep);
 		_exit(-fn(fn_arg) & 0xff);
 	}

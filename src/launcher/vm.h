@@ -26,6 +26,7 @@ struct vm_report;
 #define VM_OVERHEAD_EMULATED (192ull << 20)
 #define VM_THREADS 96u
 #define VM_STATE_MAX (4u << 20) /* device state */
+#define VM_STATE_NAME "sandglass-state"
 
 /* Keeping one (vm_save.c). */
 struct vm_save {

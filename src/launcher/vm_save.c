@@ -24,6 +24,7 @@
 #include "launcher/warm.h"
 
 #define SEAL_AGAIN_MS 10
+#define FIND_FDS 128
 
 /* What the task tells, in memory that it shares with us. */
 struct vm_report {
@@ -145,12 +146,29 @@ static void cancel_task(struct op *op)
 	task_kill(&b->task);
 }
 
+/* Number of the state file in a VMM, which has moved it; -ENOENT. */
+static int find_state(pid_t pid)
+{
+	static const char want[] = "/memfd:" VM_STATE_NAME " (deleted)";
+	for (int fd = VM_FD_CONTROL; fd < FIND_FDS; fd++) {
+		char path[64], target[sizeof(want) + 1];
+		(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		ssize_t n = readlink(path, target, sizeof(target));
+		if (n == sizeof(want) - 1 && memcmp(target, want, (size_t)n) == 0)
+			return fd;
+	}
+	return -ENOENT;
+}
+
 /* One that was adopted: its own descriptor, which is of no use to us unless it is such a file. */
 static int fetch_state(struct box *b)
 {
 	struct stat st;
 	struct statfs fs;
-	CLEAN_FD int fd = (int)syscall(SYS_pidfd_getfd, b->child.pidfd, VM_FD_STATE, 0);
+	int n = find_state(b->rec.pid);
+	if (n < 0)
+		return n;
+	CLEAN_FD int fd = (int)syscall(SYS_pidfd_getfd, b->child.pidfd, n, 0);
 	if (fd < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_nlink != 0 || fs.f_type != TMPFS_MAGIC)
@@ -159,7 +177,13 @@ static int fetch_state(struct box *b)
 	return 0;
 }
 
-/* The VMM writes where the last save has ended: from now on at the start again. */
+void vm_rewind_state(struct box *b)
+{
+	if (b->vm.state_fd < 0 && (!b->child_running || fetch_state(b) < 0))
+		return;
+	(void)lseek(b->vm.state_fd, 0, SEEK_SET);
+}
+
 static int begin_state(struct op *op)
 {
 	struct box *b = op->owner;
@@ -173,7 +197,7 @@ static int begin_state(struct op *op)
 	if (r < 0)
 		return r;
 	v->state_fd = open(self, O_RDONLY | O_CLOEXEC);
-	if (v->state_fd < 0 || lseek(b->vm.state_fd, 0, SEEK_SET) < 0)
+	if (v->state_fd < 0)
 		return -errno;
 	if (pread(v->state_fd, head, sizeof(head), 0) != sizeof(head) ||
 	    memcmp(head, "QEVM", sizeof(head)) != 0)
@@ -316,6 +340,7 @@ static void on_done(struct op *op)
 	struct err err = op->err;
 	op_fini(op);
 	save_fini(&b->vm.save);
+	vm_rewind_state(b);
 	box_set_state(b, b->child_running ? BOX_LIVE : BOX_DEAD);
 	server_reply(b->srv, b->save_seq, &err, NULL);
 	if (!b->child_running && !b->vm.save.ends_it)

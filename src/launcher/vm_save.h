@@ -25,6 +25,10 @@ int vm_save_warm(struct box *b, uint64_t seq, struct err *reterr);
 int vm_save_snapshot(struct box *b, const char *snapshot, uint64_t seq, struct err *reterr);
 int vm_load_memory(struct box *b, uint64_t seq, struct err *reterr);
 
+/* The VMM writes where its last save has ended: the next one begins at the start again. Also after
+ * a save that nobody has asked for the rest of, because the daemon died. */
+void vm_rewind_state(struct box *b);
+
 /* "snapshots/ID" or "snapshots/ID/FILE" */
 int vm_snapshot_path(const char *snapshot, const char *file, char *dst, size_t cap);
 /* Does some snapshot lie on this warm snapshot, or on this image? */

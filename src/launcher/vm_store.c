@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -11,6 +12,8 @@
 #include "base/str.h"
 #include "launcher/box.h"
 #include "launcher/vm_save.h"
+
+#define TRIES 10
 
 int vm_snapshot_path(const char *snapshot, const char *file, char *dst, size_t cap)
 {
@@ -54,8 +57,13 @@ void vm_remove_leftovers(const char *dir, bool all)
 		if (!str_ends(e->d_name, VM_OLD) && !(all && str_ends(e->d_name, VM_UNFINISHED)))
 			continue;
 		int r = path_printf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (r == 0)
-			r = path_remove_tree(path);
+		/* A writer that is being killed may end a call that it is in. */
+		for (int i = 0; i < TRIES && r == 0 && (r = path_remove_tree(path)) == -ENOTEMPTY;
+		     i++) {
+			const struct timespec t = { .tv_nsec = 20000000 };
+			(void)nanosleep(&t, NULL);
+			r = 0;
+		}
 		if (r < 0)
 			log_warn("cannot remove %s: %s", path, err_name(r));
 	}
