@@ -38,6 +38,7 @@ tests_system_vm_init_CFLAGS = $(tests_system_probe_init_CFLAGS)
 tests_system_vm_init_LDFLAGS = -static
 
 tests_system_qemu_test_SOURCES = \
+	tests/system/qemu_end_test.c tests/system/qemu_system_tests.h \
 	tests/system/qemu_rig.c tests/system/qemu_rig.h \
 	tests/system/qemu_test.c \
 	tests/system/rig.c tests/system/rig.h

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -289,6 +291,66 @@ void qemu_rig_expect(
     struct qemu_rig *q, const struct qemu_seen *s, const char *command, const char *answer)
 {
 	ck_assert_str_eq(qemu_rig_ask(q, s, command), answer);
+}
+
+/* The driver's memory stays with its instance, as if the process had ended: a new launcher client
+ * takes the old one's place. */
+static void close_monitors(void)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_un sa = { 0 };
+		socklen_t n = sizeof(sa) - 1;
+		if (getpeername(fd, (struct sockaddr *)&sa, &n) == 0 && sa.sun_family == AF_UNIX &&
+		    str_ends(sa.sun_path, "/monitor.sock"))
+			(void)close(fd);
+	}
+}
+
+void qemu_rig_abandon(struct qemu_rig *q, struct qemu_seen *s)
+{
+	close_monitors();
+	s->inst = NULL;
+	q->v = NULL;
+	rig_replace_client(&q->r);
+	qemu_rig_open_driver(q);
+}
+
+int qemu_rig_adopt(struct qemu_rig *q, struct qemu_seen *s, const struct vmm_spec *spec)
+{
+	*s = (struct qemu_seen){ .there = 0 };
+	drv->adopt(q->v, spec, on_event, s, on_inst, s);
+	return wait_for(q, s);
+}
+
+unsigned qemu_rig_count(struct qemu_rig *q, const char *dir)
+{
+	unsigned n = 0;
+	DIR *d = opendir(in_state(q, dir));
+	for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
+const char *qemu_rig_warm_dir(struct qemu_rig *q)
+{
+	static char path[PATH_LEN_MAX];
+	DIR *d = opendir(in_state(q, "warm"));
+	path[0] = '\0';
+	for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+		if (e->d_name[0] != '.')
+			(void)path_printf(
+			    path, sizeof(path), "%s/%s", in_state(q, "warm"), e->d_name);
+	if (d)
+		(void)closedir(d);
+	return path;
+}
+
+void qemu_rig_clear_warm(struct qemu_rig *q)
+{
+	q->tmpl.hash[1] = q->tmpl.hash[1] == 'a' ? 'c' : 'a';
+	ck_assert_int_eq(qemu_rig_prepare(q, NULL), 0);
 }
 
 pid_t qemu_rig_pid(struct qemu_rig *q, const char *id)

@@ -47,4 +47,11 @@ void qemu_rig_make_warm(struct qemu_rig *q);
 const char *qemu_rig_ask(struct qemu_rig *q, const struct qemu_seen *s, const char *command);
 void qemu_rig_expect(
     struct qemu_rig *q, const struct qemu_seen *s, const char *command, const char *answer);
+/* As a daemon that dies: nothing is told to anybody. */
+void qemu_rig_abandon(struct qemu_rig *q, struct qemu_seen *s);
+int qemu_rig_adopt(struct qemu_rig *q, struct qemu_seen *s, const struct vmm_spec *spec);
+unsigned qemu_rig_count(struct qemu_rig *q, const char *dir); /* entries of STATE/launcher/dir */
+const char *qemu_rig_warm_dir(struct qemu_rig *q);	      /* of the only one */
+/* Remove warm snapshots, as the launcher does with those that do not fit. */
+void qemu_rig_clear_warm(struct qemu_rig *q);
 pid_t qemu_rig_pid(struct qemu_rig *q, const char *id); /* of the VMM, from its record */

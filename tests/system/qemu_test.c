@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "lib/test.h"
 #include "qemu_rig.h"
+#include "qemu_system_tests.h"
 
 static const struct vmm_driver *const drv = &vmm_qemu_driver;
 
@@ -169,6 +170,7 @@ static Suite *qemu_suite(void)
 	tcase_add_test(tc, the_probe_tells_what_works);
 	tcase_add_test(tc, clones_are_alike_and_apart);
 	tcase_add_test(tc, snapshots_hold_memory_and_disk);
+	add_qemu_end_tests(s);
 	return s;
 }
 

@@ -134,6 +134,17 @@ void rig_stop_launcher(struct rig *r, int signo)
 	ck_assert(r->lost);
 }
 
+/* What the old one had is left to the end of the test's process, as with a crash. */
+void rig_replace_client(struct rig *r)
+{
+	r->la = NULL;
+	(void)kill(r->pid, SIGKILL);
+	ck_assert_int_eq(waitpid(r->pid, NULL, 0), r->pid);
+	r->loop = loop_new();
+	ck_assert_ptr_nonnull(r->loop);
+	rig_start_launcher(r);
+}
+
 void rig_set_fault(struct rig *r, const char *step)
 {
 	(void)str_copy(r->fault->step, sizeof(r->fault->step), step ? step : "");

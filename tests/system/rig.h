@@ -47,6 +47,8 @@ void rig_open_own_fs(struct rig *r);
 void rig_close(struct rig *r);
 void rig_stop_launcher(struct rig *r, int signo); /* and wait until the client noticed */
 void rig_start_launcher(struct rig *r);
+/* A daemon that dies and is started again, its launcher with it; sandboxes go on. */
+void rig_replace_client(struct rig *r);
 /* Let the step of this name fail with -EIO from now on; NULL = none. */
 void rig_set_fault(struct rig *r, const char *step);
 
