@@ -44,6 +44,8 @@ static void clone_one(struct qemu_rig *q, struct qemu_seen *s, const char *id)
 START_TEST(every_end_of_a_guest_is_told)
 {
 	static const char *const commands[] = { "panic", "off", "reboot" };
+	static const char *const words[] = { "Kernel panic - not syncing: sysrq",
+		"the VM has ended", "the VM has ended" };
 	struct qemu_rig q;
 	struct qemu_seen s;
 	qemu_rig_open(&q, false, false);
@@ -54,6 +56,7 @@ START_TEST(every_end_of_a_guest_is_told)
 		ck_assert_msg(rig_wait(&q.r, &s.exits, 10000), "%s", commands[i]);
 		/* what is asked of it now fails, with the reason */
 		ck_assert_int_eq(qemu_rig_do(&q, &s, drv->pause), -ECHILD);
+		ck_assert_msg(strstr(s.err.text, words[i]) != NULL, "%s", s.err.text);
 		qemu_rig_destroy(&q, &s);
 		ck_assert_int_eq(s.exits, 1);
 	}

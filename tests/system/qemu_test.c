@@ -161,6 +161,38 @@ START_TEST(snapshots_hold_memory_and_disk)
 }
 END_TEST
 
+/* What leaves a guest is bounded by its slot, and can be switched. */
+START_TEST(guests_have_the_network_of_their_slot)
+{
+	struct qemu_rig q;
+	struct qemu_seen a, b;
+	qemu_rig_open(&q, true, false);
+	qemu_rig_make_warm(&q); /* without a network; clones have one */
+	q.tmpl.internet = true;
+	struct vmm_spec spec = qemu_rig_spec(&q, "ia", VMM_START_BEST);
+	expect_ok(qemu_rig_create(&q, &a, &spec), &a);
+	ck_assert(drv->is_warm(a.inst));
+	/* the gateway answers, refusing; so do hosts that nobody may reach */
+	char refused[16];
+	(void)snprintf(refused, sizeof(refused), "%d", ECONNREFUSED);
+	qemu_rig_expect(&q, &a, "tcp 169.254.0.22 22", refused);
+	ck_assert_str_ne(qemu_rig_ask(&q, &a, "tcp 10.1.2.3 80"), "0");
+	drv->set_internet(a.inst, false, on_probed, &a);
+	ck_assert(rig_wait(&q.r, &a.there, 5000));
+	a.there = 0;
+	char unreachable[16];
+	(void)snprintf(unreachable, sizeof(unreachable), "%d", ENETUNREACH);
+	qemu_rig_expect(&q, &a, "tcp 10.1.2.3 80", unreachable);
+	spec.internet = false;
+	(void)str_copy(spec.id, sizeof(spec.id), "ib");
+	expect_ok(qemu_rig_create(&q, &b, &spec), &b);
+	ck_assert_str_ne(qemu_rig_ask(&q, &b, "tcp 169.254.0.22 22"), refused);
+	qemu_rig_destroy(&q, &a);
+	qemu_rig_destroy(&q, &b);
+	qemu_rig_close(&q);
+}
+END_TEST
+
 static Suite *qemu_suite(void)
 {
 	Suite *s = suite_create("qemu");
@@ -169,6 +201,7 @@ static Suite *qemu_suite(void)
 	TCase *tc = test_case(s, "vms", 180);
 	tcase_add_test(tc, the_probe_tells_what_works);
 	tcase_add_test(tc, clones_are_alike_and_apart);
+	tcase_add_test(tc, guests_have_the_network_of_their_slot);
 	tcase_add_test(tc, snapshots_hold_memory_and_disk);
 	add_qemu_end_tests(s);
 	return s;

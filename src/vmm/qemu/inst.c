@@ -11,6 +11,12 @@
 
 /* ---- life ---- */
 
+static int fail_ended(struct vmm_inst *inst)
+{
+	return op_fail(&inst->op, -ECHILD, "the VM has ended%s%s", inst->last_words[0] ? ": " : "",
+	    inst->last_words);
+}
+
 static void on_watch(struct launcher_watch *w, const struct proto_event *e)
 {
 	struct vmm_inst *inst = container_of(w, struct vmm_inst, watch);
@@ -18,10 +24,9 @@ static void on_watch(struct launcher_watch *w, const struct proto_event *e)
 		return;
 	if (e->event == PROTO_EXITED) {
 		inst->ended = true;
+		(void)str_copy(inst->last_words, sizeof(inst->last_words), e->text);
 		if (inst->op_runs) { /* the first cause of whatever fails now */
-			int r = op_fail(&inst->op, -ECHILD, "the VM has ended%s%s",
-			    e->text[0] ? ": " : "", e->text);
-			qemu_wake(inst, r);
+			qemu_wake(inst, fail_ended(inst));
 		}
 	}
 	if (!inst->live)
@@ -202,7 +207,7 @@ int qemu_begin_connect(struct op *op)
 {
 	struct vmm_inst *inst = op->owner;
 	if (inst->ended)
-		return op_fail(op, -ECHILD, "the VM has ended");
+		return fail_ended(inst);
 	if (qmp_is_ready(inst->qmp))
 		return OP_NEXT;
 	inst->wait = op_slot(op);

@@ -39,6 +39,7 @@ struct vmm_inst {
 	void *event_arg;
 	bool live; /* create or adopt has answered */
 	bool ended, destroying;
+	char last_words[ERR_TEXT_MAX]; /* of one that has ended */
 	bool kvm, warm;
 	enum proto_start start;
 	const struct template *tmpl;
