@@ -18,12 +18,12 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fdutil.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "daemon/config.h"
 #include "daemon/roles.h"
+#include "launcher/instance.h"
 
 static int make_dir(
     const char *base, const char *name, mode_t mode, uid_t uid, gid_t gid, struct err *reterr)
@@ -59,17 +59,11 @@ static int find_user(struct layout *l, const char *name, struct err *reterr)
 
 int layout_identify(struct layout *l, const struct config *c, struct err *reterr)
 {
-	char real[PATH_LEN_MAX], hex[2 * HASH_SHA256_LEN + 1];
 	int r = find_user(l, c->user, reterr);
 	if (r < 0)
 		return r;
-	if (!realpath(c->state_dir, real))
-		return err_set(reterr, -errno, "state_dir: %s: %s", c->state_dir, err_name(-errno));
-	r = hash_sha256_hex(real, strlen(real), hex);
-	if (r < 0)
-		return err_set(reterr, r, "state_dir: %s", err_name(r));
-	(void)snprintf(l->instance, sizeof(l->instance), "%.4s", hex);
-	return 0;
+	r = instance_tag(c->state_dir, l->instance);
+	return r < 0 ? err_set(reterr, r, "state_dir: %s: %s", c->state_dir, err_name(r)) : 0;
 }
 
 /* One server a state directory: the lock goes with the process, however it ends. */

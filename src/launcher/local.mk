@@ -12,6 +12,7 @@ liblauncher_a_SOURCES = \
 	src/launcher/disk.c src/launcher/disk.h \
 	src/launcher/images.c \
 	src/launcher/mem_diff.c src/launcher/mem_diff.h \
+	src/launcher/instance.c src/launcher/instance.h \
 	src/launcher/outbox.c src/launcher/outbox.h \
 	src/launcher/proto.c src/launcher/proto.h \
 	src/launcher/record.c src/launcher/record.h \
