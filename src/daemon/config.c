@@ -197,10 +197,35 @@ int config_check(const struct config *c, struct err *reterr)
 		    reterr, -EINVAL, "listen: nothing to listen on; set listen or tls.listen");
 	if (!str_empty(c->tls_listen) && (str_empty(c->tls_certificate) || str_empty(c->tls_key)))
 		return err_set(reterr, -EINVAL, "tls.listen: needs tls.certificate and tls.key");
-	if (c->driver == CONFIG_DRIVER_FIRECRACKER)
-		return err_set(reterr, -ENOTSUP,
-		    "driver: this build has no firecracker driver; use auto, qemu or namespace");
 	return 0;
+}
+
+static const char *choice_name(const struct yaml_choice *choices, int value)
+{
+	while (choices->name && choices->value != value)
+		choices++;
+	return choices->name ? choices->name : "";
+}
+
+const char *config_driver_name(int driver)
+{
+	return choice_name(drivers, driver);
+}
+
+bool config_driver_parse(const char *name, int *ret)
+{
+	for (const struct yaml_choice *c = drivers; c->name; c++) {
+		if (str_eq(c->name, name)) {
+			*ret = c->value;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *config_isolation_name(int isolation)
+{
+	return choice_name(isolations, isolation);
 }
 
 void config_fini(struct config *c)

@@ -54,4 +54,8 @@ int config_load(struct config *c, const char *path, struct err *reterr);
 int config_parse(struct config *c, const char *name, const void *p, size_t n, struct err *reterr);
 /* After command line overrides: checks what only holds together. */
 int config_check(const struct config *c, struct err *reterr);
+/* Names as in the file: "auto", "microvm-emulated". */
+const char *config_driver_name(int driver);
+bool config_driver_parse(const char *name, int *ret);
+const char *config_isolation_name(int isolation);
 void config_fini(struct config *c);

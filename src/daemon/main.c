@@ -11,12 +11,14 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/str.h"
 #include "config.h"
 #include "daemon/args.h"
 #include "daemon/config.h"
 #include "daemon/keys.h"
 #include "daemon/roles.h"
 #include "image/template.h"
+#include "vmm/vmm.h"
 
 #define DEFAULT_CONFIG "/etc/sandglass/sandglass.yaml"
 
@@ -31,6 +33,18 @@ static int check_config(const struct config *c, const char *path)
 	(void)printf("%s: good, %zu templates\n", path ? path : "defaults", templates_count(ts));
 	(void)templates_free(ts);
 	return EXIT_SUCCESS;
+}
+
+/* One that was left out of this build is an error of the configuration. */
+static int check_driver(const struct config *c, struct err *reterr)
+{
+	const char *name = config_driver_name(c->driver);
+	if (c->driver == CONFIG_DRIVER_AUTO)
+		return 0;
+	for (const struct vmm_driver *const *d = vmm_drivers; *d; d++)
+		if (str_eq((*d)->name, name))
+			return 0;
+	return err_set(reterr, -ENOTSUP, "driver: this build has no driver %s; use auto", name);
 }
 
 static int run(const struct args *a, const struct config *c, const char *path)
@@ -67,6 +81,8 @@ int main(int argc, char **argv)
 		r = args_apply(&a, &c);
 	if (r == 0)
 		r = config_check(&c, &err);
+	if (r == 0)
+		r = check_driver(&c, &err);
 	if (r < 0) {
 		(void)fprintf(stderr, "sandglassd: %s\n", err.code ? err_text(&err) : err_name(r));
 		config_fini(&c);

@@ -94,10 +94,8 @@ static int isolation_rank(const char *isolation)
 
 static bool is_wanted(const struct config *c, const struct vmm_driver *d)
 {
-	static const char *const names[] = { [CONFIG_DRIVER_FIRECRACKER] = "firecracker",
-		[CONFIG_DRIVER_QEMU] = "qemu",
-		[CONFIG_DRIVER_NAMESPACE] = "namespace" };
-	return (c->driver == CONFIG_DRIVER_AUTO || str_eq(d->name, names[c->driver])) &&
+	return (c->driver == CONFIG_DRIVER_AUTO ||
+		   str_eq(d->name, config_driver_name(c->driver))) &&
 	       isolation_rank(d->best_isolation) >= c->min_isolation;
 }
 
