@@ -52,7 +52,8 @@ int ctl_kill(struct ctl *c, int argc, char **argv);
 int ctl_pause(struct ctl *c, int argc, char **argv);
 int ctl_resume(struct ctl *c, int argc, char **argv);
 int ctl_template(struct ctl *c, int argc, char **argv);
-int ctl_keys(int argc, char **argv);
+/* Runs sandglassd with the same words. */
+int ctl_server_machine(int argc, char **argv);
 
 /* ---- shared by create and run ---- */
 struct ctl_new {

@@ -41,6 +41,9 @@ static void usage(void)
 	    "      images of templates: all, one, remove (the template stays)\n"
 	    "  keys {add|list|revoke ID}\n"
 	    "      manage API keys; on the server's machine, see sandglassd --help\n"
+	    "  doctor [--json] [--quick] [--verdict] [--template NAME]\n"
+	    "      tell what this machine can do: checks, a test boot of each driver, a self-test; "
+	    "as root\n"
 	    "\n"
 	    "The server is URL, or SANDGLASS_URL, or E2B_API_URL, or http://127.0.0.1:3000; the "
 	    "key is KEY\n"
@@ -63,8 +66,8 @@ static const struct {
 
 static int dispatch(const char *url, const char *key, int argc, char **argv)
 {
-	if (str_eq(argv[0], "keys"))
-		return ctl_keys(argc, argv);
+	if (str_eq(argv[0], "keys") || str_eq(argv[0], "doctor"))
+		return ctl_server_machine(argc, argv);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!str_eq(argv[0], commands[i].name))
 			continue;

@@ -21,7 +21,11 @@ enum {
 	OPT_AGENT,
 	OPT_LAUNCHER,
 	OPT_NAME,
-	OPT_TEAM
+	OPT_TEAM,
+	OPT_JSON,
+	OPT_QUICK,
+	OPT_VERDICT,
+	OPT_TEMPLATE
 };
 
 static const struct option options[] = {
@@ -36,6 +40,10 @@ static const struct option options[] = {
 	{ "launcher", required_argument, NULL, OPT_LAUNCHER },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "team", required_argument, NULL, OPT_TEAM },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "quick", no_argument, NULL, OPT_QUICK },
+	{ "verdict", no_argument, NULL, OPT_VERDICT },
+	{ "template", required_argument, NULL, OPT_TEMPLATE },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -48,6 +56,8 @@ void args_usage(void)
 	    "       sandglassd keys add [--name TEXT] [--team NAME] [--config FILE]\n"
 	    "       sandglassd keys list [--config FILE]\n"
 	    "       sandglassd keys revoke ID [--config FILE]\n"
+	    "       sandglassd doctor [--json] [--quick] [--verdict] [--template NAME] "
+	    "[OPTION]...\n"
 	    "\n"
 	    "Serve sandboxes, in the foreground. Started as root; what talks to the network runs "
 	    "as\n"
@@ -70,7 +80,15 @@ void args_usage(void)
 	    "\n"
 	    "Keys are stored hashed: \"keys add\" prints a key once. A running server learns of "
 	    "changes\n"
-	    "at once.\n",
+	    "at once.\n"
+	    "\n"
+	    "doctor tells what this machine can do: what is there and what is missing, which "
+	    "drivers work\n"
+	    "by a test boot of each, and a self-test with two sandboxes of a template. --quick "
+	    "leaves the\n"
+	    "self-test out, --verdict tells one line alone, --json one object. Nothing of a "
+	    "running server\n"
+	    "is touched.\n",
 	    stdout);
 }
 
@@ -98,9 +116,34 @@ static const char **target_of(struct args *a, int opt)
 		return &a->name;
 	case OPT_TEAM:
 		return &a->team;
+	case OPT_TEMPLATE:
+		return &a->template_name;
 	default:
 		return NULL;
 	}
+}
+
+/* Where an option without one is noted, NULL for the others. */
+static bool *flag_of(struct args *a, int opt)
+{
+	switch (opt) {
+	case OPT_JSON:
+		return &a->json;
+	case OPT_QUICK:
+		return &a->quick;
+	case OPT_VERDICT:
+		return &a->verdict;
+	default:
+		return NULL;
+	}
+}
+
+static bool parse_doctor(struct args *a, int n, char **words)
+{
+	a->command = ARGS_DOCTOR;
+	if (n > 0)
+		(void)fprintf(stderr, "sandglassd: doctor: unexpected argument '%s'\n", words[0]);
+	return n == 0;
 }
 
 static bool parse_keys(struct args *a, int n, char **words)
@@ -126,8 +169,11 @@ bool args_parse(struct args *a, int argc, char **argv)
 	*a = (struct args){ .command = ARGS_SERVE };
 	for (int opt; (opt = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1;) {
 		const char **target = target_of(a, opt);
+		bool *flag = flag_of(a, opt);
 		if (target)
 			*target = optarg;
+		else if (flag)
+			*flag = true;
 		else if (opt == OPT_CHECK)
 			a->command = ARGS_CHECK_CONFIG;
 		else if (opt == 'V')
@@ -141,6 +187,8 @@ bool args_parse(struct args *a, int argc, char **argv)
 		return true;
 	if (str_eq(argv[optind], "keys"))
 		return parse_keys(a, argc - optind - 1, argv + optind + 1);
+	if (str_eq(argv[optind], "doctor"))
+		return parse_doctor(a, argc - optind - 1, argv + optind + 1);
 	(void)fprintf(
 	    stderr, "sandglassd: unexpected argument '%s'; see sandglassd --help\n", argv[optind]);
 	return false;

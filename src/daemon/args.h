@@ -5,7 +5,14 @@
 
 struct config;
 
-enum args_command { ARGS_SERVE, ARGS_CHECK_CONFIG, ARGS_VERSION, ARGS_HELP, ARGS_KEYS };
+enum args_command {
+	ARGS_SERVE,
+	ARGS_CHECK_CONFIG,
+	ARGS_VERSION,
+	ARGS_HELP,
+	ARGS_KEYS,
+	ARGS_DOCTOR
+};
 
 struct args {
 	enum args_command command;
@@ -17,6 +24,9 @@ struct args {
 	const char *keys_action; /* "add", "list", "revoke" */
 	const char *keys_id;	 /* revoke */
 	const char *name, *team;
+	/* doctor */
+	bool json, quick, verdict;
+	const char *template_name; /* NULL = the usual one */
 };
 
 /* False after a message on standard error. */

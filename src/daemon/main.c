@@ -15,6 +15,7 @@
 #include "config.h"
 #include "daemon/args.h"
 #include "daemon/config.h"
+#include "daemon/examine.h"
 #include "daemon/keys.h"
 #include "daemon/roles.h"
 #include "image/template.h"
@@ -35,11 +36,12 @@ static int check_config(const struct config *c, const char *path)
 	return EXIT_SUCCESS;
 }
 
-/* One that was left out of this build is an error of the configuration. */
-static int check_driver(const struct config *c, struct err *reterr)
+/* One that was left out of this build is an error of the configuration; doctor tells it in its own
+ * way. */
+static int check_driver(const struct args *a, const struct config *c, struct err *reterr)
 {
 	const char *name = config_driver_name(c->driver);
-	if (c->driver == CONFIG_DRIVER_AUTO)
+	if (c->driver == CONFIG_DRIVER_AUTO || a->command == ARGS_DOCTOR)
 		return 0;
 	for (const struct vmm_driver *const *d = vmm_drivers; *d; d++)
 		if (str_eq((*d)->name, name))
@@ -54,6 +56,8 @@ static int run(const struct args *a, const struct config *c, const char *path)
 		return check_config(c, path);
 	case ARGS_KEYS:
 		return keys_command(a, c);
+	case ARGS_DOCTOR:
+		return examine_command(a, c);
 	default:
 		return roles_run(c, path, a->env_file);
 	}
@@ -82,7 +86,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = config_check(&c, &err);
 	if (r == 0)
-		r = check_driver(&c, &err);
+		r = check_driver(&a, &c, &err);
 	if (r < 0) {
 		(void)fprintf(stderr, "sandglassd: %s\n", err.code ? err_text(&err) : err_name(r));
 		config_fini(&c);

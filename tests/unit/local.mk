@@ -15,6 +15,7 @@ include tests/unit/jupyter/local.mk
 include tests/unit/guest/local.mk
 include tests/unit/jail/local.mk
 include tests/unit/daemon/local.mk
+include tests/unit/doctor/local.mk
 include tests/unit/launcher/local.mk
 include tests/unit/rpc_http/local.mk
 include tests/unit/qemu/local.mk

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sandglass keys: API keys are the business of the server's machine, so this runs sandglassd there.
- */
+/* sandglass keys, sandglass doctor: the business of the server's machine, so sandglassd is run,
+ * which has them as commands of the same name. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "base/path.h"
 #include "ctl/ctl.h"
 
-int ctl_keys(int argc, char **argv)
+int ctl_server_machine(int argc, char **argv)
 {
 	char self[PATH_LEN_MAX], program[PATH_LEN_MAX] = "";
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -32,7 +32,8 @@ int ctl_keys(int argc, char **argv)
 		(void)execv(program, args);
 	else
 		(void)execvp("sandglassd", args);
-	(void)fprintf(stderr, "sandglass: keys: cannot run sandglassd: %s\n", err_name(-errno));
+	(void)fprintf(
+	    stderr, "sandglass: %s: cannot run sandglassd: %s\n", argv[0], err_name(-errno));
 	(void)mem_free(args);
 	return EXIT_FAILURE;
 }
