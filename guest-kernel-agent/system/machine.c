@@ -157,18 +157,17 @@ int machine_set_clock(const struct machine *m, int64_t real_ns, struct err *rete
 
 int machine_add_entropy(const struct machine *m, const void *p, size_t n, struct err *reterr)
 {
-	struct {
-		struct rand_pool_info info;
-		unsigned char bytes[MACHINE_ENTROPY_MAX];
-	} pool;
-	size_t used = n < sizeof(pool.bytes) ? n : sizeof(pool.bytes);
+	_Alignas(struct rand_pool_info) unsigned char
+	    mem[sizeof(struct rand_pool_info) + MACHINE_ENTROPY_MAX];
+	struct rand_pool_info *pool = (struct rand_pool_info *)mem;
+	size_t used = n < MACHINE_ENTROPY_MAX ? n : MACHINE_ENTROPY_MAX;
 	CLEAN_FD int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail(reterr, -errno, "/dev/urandom");
-	pool.info.entropy_count = (int)used * 8;
-	pool.info.buf_size = (int)used;
-	memcpy(pool.info.buf, p, used);
-	if (ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+	pool->entropy_count = (int)used * 8;
+	pool->buf_size = (int)used;
+	memcpy(mem + sizeof(*pool), p, used);
+	if (ioctl(fd, RNDADDENTROPY, pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
 		return fail(reterr, -errno, "/dev/urandom");
 	return 0;
 }
