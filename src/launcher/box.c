@@ -167,7 +167,7 @@ void box_usage(const struct box *b, struct proto_usage *ret)
 	struct cgroup_usage u;
 	cgroup_read(&b->srv->cgroups, b->rec.id, &u);
 	*ret = (struct proto_usage){ .memory_bytes = u.memory_bytes,
-		.memory_limit = u.memory_limit,
+		.memory_limit = vm_is(b) ? b->rec.memory_bytes : u.memory_limit,
 		.cpu_usec = u.cpu_usec,
 		.disk_bytes = disk_used(b),
 		.disk_limit = b->rec.disk_bytes,

@@ -172,8 +172,12 @@ void vm_cancel_memory(struct op *op)
 
 void vm_limits(const struct box *b, uint64_t *ret_memory, uint32_t *ret_pids)
 {
-	*ret_memory =
-	    b->want.memory_bytes + (b->want.vm.kvm ? VM_OVERHEAD_KVM : VM_OVERHEAD_EMULATED);
+	bool fresh = b->want.start == PROTO_START_COLD || b->want.start == PROTO_START_PROBE;
+	/* A page that a clone is the first to touch exists twice: the kernel makes it in the memory
+	 * of the template, where all clones find it from then on, and then the clone's copy. Both
+	 * count as the clone's. */
+	*ret_memory = b->want.memory_bytes * (fresh ? 1 : 2) +
+		      (b->want.vm.kvm ? VM_OVERHEAD_KVM : VM_OVERHEAD_EMULATED);
 	*ret_pids = VM_THREADS + b->want.vm.vcpus;
 }
 
