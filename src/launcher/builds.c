@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "image/build.h"
 #include "launcher/box.h"
+#include "launcher/vm_save.h"
 #include "launcher/outbox.h"
 
 #define QUEUE_MAX 32
@@ -267,7 +268,7 @@ bool images_in_use(const char *hash, void *server)
 	for (const struct box *b; (b = map_next(s->boxes, &it, NULL));)
 		if (str_eq(hash, images_hash(b->rec.base)))
 			return true;
-	return false;
+	return vm_snapshot_needs(hash);
 }
 
 static int sweep(void *arg)

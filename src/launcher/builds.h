@@ -51,5 +51,7 @@ int images_prepare(const struct server *s, const char *name, struct err *reterr)
 int images_base(const char *name, char dst[PROTO_BASE_MAX + 1]);
 /* "image-HASH" -> HASH, NULL for other bases. */
 const char *images_hash(const char *base);
+#define IMAGES_AGENT_LEN 32 /* digits of the agent's hash */
+#define IMAGES_INITRD "initrd-%.*s.cpio"
 /* kernels/VERSION/initrd-AGENT.cpio for each kernel; those of other agents go. 0 or -errno. */
 int images_write_initrds(struct server *s);

@@ -7,9 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/fdutil.h"
-#include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -21,8 +19,6 @@
 #include "launcher/outbox.h"
 
 #define IMAGE "image-"
-#define AGENT_MAX (64u << 20)
-#define AGENT_HASH_LEN 32
 
 const char *images_hash(const char *base)
 {
@@ -168,18 +164,6 @@ int images_on_remove(struct server *s, const struct proto_request *q, struct err
 
 /* ---- the first file system of guests ---- */
 
-static int agent_name(const struct server *s, char dst[64])
-{
-	CLEAN_BUF struct buf b = BUF_INIT;
-	char self[64], hex[2 * HASH_SHA256_LEN + 1];
-	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", s->agent_fd);
-	CLEAN_FD int fd = open(self, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : fd_read_all(fd, AGENT_MAX, &b);
-	if (r == 0)
-		r = hash_sha256_hex(buf_data(&b), buf_len(&b), hex);
-	return r < 0 ? r : path_printf(dst, 64, "initrd-%.*s.cpio", AGENT_HASH_LEN, hex);
-}
-
 static int write_initrd(const struct server *s, const char *dir, const char *name)
 {
 	char path[256], tmp[300], modules[256];
@@ -221,7 +205,7 @@ int images_write_initrds(struct server *s)
 	for (struct dirent *e; r == 0 && (e = readdir(d)) != NULL;) {
 		if (e->d_type != DT_DIR || e->d_name[0] == '.' || str_ends(e->d_name, ".new"))
 			continue;
-		r = agent_name(s, name);
+		r = path_printf(name, sizeof(name), IMAGES_INITRD, IMAGES_AGENT_LEN, s->agent_hash);
 		if (r == 0)
 			r = path_printf(dir, sizeof(dir), "kernels/%s", e->d_name);
 		if (r == 0)

@@ -91,7 +91,7 @@ static int reserve_snapshot(struct box *b, struct err *reterr)
 	r = vm_manifest_read(dir, &m, &why);
 	if (r < 0)
 		return err_set(reterr, r, "snapshot %s: %s", c->snapshot, err_text(&why));
-	r = vm_image_read(m.image, &b->vm.image, reterr);
+	r = vm_image_read(m.image, b->srv->agent_hash, &b->vm.image, reterr);
 	if (r == 0)
 		r = warm_key(b->srv, c, &b->vm.image, &now);
 	if (r < 0)
@@ -116,7 +116,7 @@ static int reserve_snapshot(struct box *b, struct err *reterr)
 
 static int reserve_image(struct box *b, struct err *reterr)
 {
-	int r = vm_image_find(b->want.vm.tmpl, &b->vm.image, reterr);
+	int r = vm_image_find(b->want.vm.tmpl, b->srv->agent_hash, &b->vm.image, reterr);
 	if (r == 0)
 		r = warm_key(b->srv, &b->want, &b->vm.image, &b->vm.manifest);
 	if (r == 0 && b->want.start == PROTO_START_CLONE && !warm_exists(b->vm.manifest.key))

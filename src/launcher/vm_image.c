@@ -1,124 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "launcher/vm_image.h"
 
-#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/fdutil.h"
-#include "base/json.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "image/build.h"
+#include "launcher/builds.h"
 #include "launcher/proto.h"
 
-#define MANIFEST_MAX 65536u
 #define XEN_ELFNOTE_PHYS32_ENTRY 18 /* PVH: where to begin, in 32 bits */
 
-static int take_name(const json_t *o, const char *key, char *dst, size_t cap, struct err *reterr)
+/* Each kernel has one initial file system for each agent. */
+static int set_paths(struct vm_image *m, const char *agent_hash)
 {
-	const char *s = NULL;
-	if (json_get_str(o, key, cap - 1, &s, reterr) != 0 || str_empty(s) || strchr(s, '/') ||
-	    s[0] == '.')
-		return err_set(reterr, -EBADMSG, "%s: expected a name", key);
-	(void)str_copy(dst, cap, s);
-	return 0;
-}
-
-static int read_manifest(struct vm_image *m, struct err *reterr)
-{
-	CLEAN_BUF struct buf text = BUF_INIT;
-	CLEAN_JSON json_t *o = NULL;
-	char path[VM_IMAGE_PATH_MAX];
-	int r = path_printf(path, sizeof(path), "images/%s/manifest.json", m->hash);
-	if (r == 0)
-		r = fd_read_file(AT_FDCWD, path, MANIFEST_MAX, &text);
-	if (r < 0)
-		return r;
-	o = json_parse_object(buf_data(&text), buf_len(&text), MANIFEST_MAX, false, reterr);
-	if (!o)
-		return -EBADMSG;
-	r = take_name(o, "format", m->fs, sizeof(m->fs), reterr);
-	return r < 0 ? r : take_name(o, "kernel", m->kernel, sizeof(m->kernel), reterr);
-}
-
-/* images/names/TEMPLATE is a link whose last component is the hash. */
-static int read_name(const char *tmpl, char dst[VM_IMAGE_NAME_MAX + 1])
-{
-	char path[VM_IMAGE_PATH_MAX], target[VM_IMAGE_PATH_MAX];
-	int r = path_printf(path, sizeof(path), "images/names/%s", tmpl);
-	if (r < 0)
-		return r;
-	ssize_t n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	const char *slash = strrchr(target, '/');
-	const char *hash = slash ? slash + 1 : target;
-	return str_only(hash, "0123456789abcdef") &&
-		       str_copy(dst, VM_IMAGE_NAME_MAX + 1, hash) <= VM_IMAGE_NAME_MAX
-		   ? 0
-		   : -EBADMSG;
-}
-
-static int find_initrd(struct vm_image *m)
-{
-	char dir[VM_IMAGE_PATH_MAX];
-	int r = path_printf(dir, sizeof(dir), "kernels/%s", m->kernel);
-	if (r < 0)
-		return r;
-	DIR *d = opendir(dir);
-	r = d ? -ENOENT : -errno;
-	for (struct dirent *e; r == -ENOENT && d && (e = readdir(d)) != NULL;)
-		if (str_after(e->d_name, "initrd") && str_ends(e->d_name, ".cpio"))
-			r = path_printf(
-			    m->initrd_path, sizeof(m->initrd_path), "%s/%s", dir, e->d_name);
-	if (d)
-		(void)closedir(d);
-	return r;
-}
-
-static int read_image(struct vm_image *m, struct err *reterr)
-{
-	int r = read_manifest(m, reterr);
-	if (r == 0)
-		r = path_printf(m->root_path, sizeof(m->root_path), "images/%s/root.img", m->hash);
+	int r = path_printf(m->root_path, sizeof(m->root_path), "images/%s/root.img", m->hash);
 	if (r == 0)
 		r = path_printf(
 		    m->kernel_path, sizeof(m->kernel_path), "kernels/%s/vmlinux", m->kernel);
 	if (r == 0)
-		r = find_initrd(m);
-	if (r == 0 && (access(m->root_path, R_OK) < 0 || access(m->kernel_path, R_OK) < 0))
-		r = -errno;
+		r = path_printf(m->initrd_path, sizeof(m->initrd_path), "kernels/%s/" IMAGES_INITRD,
+		    m->kernel, IMAGES_AGENT_LEN, agent_hash);
 	return r;
 }
 
-int vm_image_read(const char *hash, struct vm_image *ret, struct err *reterr)
+static int check_files(const struct vm_image *m, struct err *reterr)
 {
-	struct vm_image m = { 0 };
-	struct err why = ERR_INIT;
-	(void)str_copy(m.hash, sizeof(m.hash), hash);
-	int r = read_image(&m, &why);
-	if (r < 0)
-		return err_set(
-		    reterr, r, "image %s: %s", hash, why.code ? err_text(&why) : err_name(r));
-	*ret = m;
+	const char *const paths[] = { m->root_path, m->kernel_path, m->initrd_path };
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (access(paths[i], R_OK) < 0)
+			return err_set(reterr, -errno, "%s: %s", paths[i], err_name(-errno));
 	return 0;
 }
 
-int vm_image_find(const char *tmpl, struct vm_image *ret, struct err *reterr)
+int vm_image_read(
+    const char *hash, const char *agent_hash, struct vm_image *ret, struct err *reterr)
 {
-	char hash[VM_IMAGE_NAME_MAX + 1];
+	struct vm_image m = { 0 };
+	struct build_image i;
+	int r = build_image_read(hash, &i);
+	if (r == 0) {
+		(void)str_copy(m.hash, sizeof(m.hash), i.hash);
+		(void)str_copy(m.fs, sizeof(m.fs), i.format);
+		(void)str_copy(m.kernel, sizeof(m.kernel), i.kernel);
+		r = set_paths(&m, agent_hash);
+	}
+	if (r < 0)
+		return err_set(reterr, r, "image %s: %s", hash, err_name(r));
+	r = check_files(&m, reterr);
+	if (r == 0)
+		*ret = m;
+	return r;
+}
+
+int vm_image_find(
+    const char *tmpl, const char *agent_hash, struct vm_image *ret, struct err *reterr)
+{
+	struct build_image i;
 	struct err why = ERR_INIT;
-	int r = read_name(tmpl, hash);
+	int r = build_image_find(tmpl, &i);
 	if (r == -ENOENT)
 		return err_set(reterr, r,
 		    "template %s has no image yet: build it with \"sandglass template build %s\"",
 		    tmpl, tmpl);
-	r = r < 0 ? err_set(&why, r, "its name: %s", err_name(r)) : vm_image_read(hash, ret, &why);
+	r = r < 0 ? err_set(&why, r, "its manifest: %s", err_name(r))
+		  : vm_image_read(i.hash, agent_hash, ret, &why);
 	if (r < 0)
 		return err_set(reterr, r,
 		    "template %s: %s; build it again with \"sandglass template build %s\"", tmpl,

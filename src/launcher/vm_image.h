@@ -18,6 +18,8 @@ struct vm_image {
  * written to file. Only hash (of nothing) and kernel_path are set. 0 or -errno. */
 int vm_image_probe(const char *file, struct vm_image *ret);
 /* By its hash. 0, or -errno and reterr. */
-int vm_image_read(const char *hash, struct vm_image *ret, struct err *reterr);
+int vm_image_read(
+    const char *hash, const char *agent_hash, struct vm_image *ret, struct err *reterr);
 /* -ENOENT and a sentence that says what to do when the template was not built. */
-int vm_image_find(const char *tmpl, struct vm_image *ret, struct err *reterr);
+int vm_image_find(
+    const char *tmpl, const char *agent_hash, struct vm_image *ret, struct err *reterr);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "launcher/box.h"
 #include "launcher/vm_save.h"
 #include "launcher/warm.h"
@@ -31,7 +32,11 @@ int vm_on_prepare(struct server *s, const struct proto_request *q, struct err *r
 {
 	const struct proto_create *c = &q->create;
 	struct vm_image image;
-	int r = vm_image_find(c->vm.tmpl, &image, reterr);
+	const char *dir = s->conf->templates_dir;
+	/* Where there are templates, the image must be of what they say now. */
+	int r = dir && path_exists(dir) ? images_prepare(s, c->vm.tmpl, reterr) : 0;
+	if (r == 0)
+		r = vm_image_find(c->vm.tmpl, s->agent_hash, &image, reterr);
 	if (r < 0)
 		return r;
 	CLEAN_FREE struct prepare *p = mem_zalloc(sizeof(*p));

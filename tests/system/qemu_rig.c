@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fdutil.h"
+#include "base/hash.h"
 #include "base/path.h"
 #include "base/str.h"
 
@@ -108,20 +109,34 @@ static void write_text(const char *path, const char *text)
 	ck_assert_int_eq(fd_write_all(fd, text, strlen(text)), 0);
 }
 
+/* As the launcher calls it, by the hash of its agent. */
+static void initrd_name(char *dst, size_t cap)
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	char hex[2 * HASH_SHA256_LEN + 1];
+	const char *probe = getenv("RIG_PROBE");
+	CLEAN_FD int fd = open(probe ? probe : "tests/system/probe_init", O_RDONLY | O_CLOEXEC);
+	ck_assert(fd >= 0 && fd_read_all(fd, FILE_LIMIT, &b) == 0);
+	ck_assert_int_eq(hash_sha256_hex(buf_data(&b), buf_len(&b), hex), 0);
+	(void)snprintf(dst, cap, "kernels/" KERNEL "/initrd-%.32s.cpio", hex);
+}
+
 static void make_image(const struct qemu_rig *q)
 {
-	char vmlinux[PATH_LEN_MAX];
+	char vmlinux[PATH_LEN_MAX], name[128];
 	(void)path_printf(vmlinux, sizeof(vmlinux), "%s/vmlinux", kernel_dir());
 	ck_assert_int_eq(path_mkdir_p(in_state(q, "images/names"), 0755), 0);
 	ck_assert_int_eq(path_mkdir_p(in_state(q, "images/" IMAGE), 0755), 0);
 	ck_assert_int_eq(path_mkdir_p(in_state(q, "kernels/" KERNEL), 0755), 0);
 	ck_assert_int_eq(symlink("../" IMAGE, in_state(q, "images/names/test")), 0);
 	write_text(in_state(q, "images/" IMAGE "/manifest.json"),
-	    "{\"format\": \"erofs\", \"kernel\": \"" KERNEL "\"}");
+	    "{\"format\": \"erofs\", \"kernel\": \"" KERNEL
+	    "\", \"inputs\": \"-\", \"bytes\": 1, \"created_ns\": 1}");
 	write_text(in_state(q, "images/" IMAGE "/root.img"), "");
 	ck_assert_int_eq(truncate(in_state(q, "images/" IMAGE "/root.img"), 1 << 20), 0);
 	ck_assert_int_eq(symlink(vmlinux, in_state(q, "kernels/" KERNEL "/vmlinux")), 0);
-	write_initrd(in_state(q, "kernels/" KERNEL "/initrd-test.cpio"));
+	initrd_name(name, sizeof(name));
+	write_initrd(in_state(q, name));
 }
 
 /* ---- life ---- */
@@ -135,7 +150,6 @@ void qemu_rig_open_driver(struct qemu_rig *q)
 void qemu_rig_open(struct qemu_rig *q, bool network, bool faults)
 {
 	*q = (struct qemu_rig){ .tmpl = { .name = "test",
-				    .base = (char *)"image",
 				    .memory_bytes = QEMU_RIG_MEMORY,
 				    .disk_bytes = RIG_DISK,
 				    .cpu_milli = 1000,
