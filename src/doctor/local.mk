@@ -11,4 +11,5 @@ libdoctor_a_SOURCES = \
 	src/doctor/report.c src/doctor/report.h \
 	src/doctor/scratch.c src/doctor/scratch.h \
 	src/doctor/selftest.c src/doctor/selftest.h \
+	src/doctor/selftest_judge.c \
 	src/doctor/selftest_server.c

@@ -31,8 +31,8 @@
 #define CLOCK_TRIES 3
 
 struct sandbox {
-	char id[32], token[128], isolation[32];
-	char os[65], random[65]; /* what its generators gave, hexadecimal */
+	char id[32], isolation[32];
+	struct selftest_bytes bytes;
 };
 
 struct test {
@@ -104,7 +104,7 @@ static void on_made(const ProtobufCMessage *m, void *arg)
 		return;
 	(void)str_copy(s->id, sizeof(s->id), r->sandbox->sandbox_id);
 	(void)str_copy(s->isolation, sizeof(s->isolation), r->sandbox->isolation);
-	(void)str_copy(s->token, sizeof(s->token), r->access_token);
+	(void)str_copy(s->bytes.token, sizeof(s->bytes.token), r->access_token);
 }
 
 /* An image that was never built is no fault of the machine. */
@@ -197,7 +197,7 @@ static json_t *run_code(
 	q.language = (char *)"python";
 	int r = http_fields_add(&metadata, "sandglass-sandbox-id", s->id);
 	if (r == 0)
-		r = http_fields_add(&metadata, "x-access-token", s->token);
+		r = http_fields_add(&metadata, "x-access-token", s->bytes.token);
 	if (r == 0)
 		r = call(&c, "/sandglass.v1.CodeInterpreter/Execute", &q.base,
 		    &sandglass__v1__execute_response__descriptor, &metadata, CALL_LIMIT_MS);
@@ -221,7 +221,7 @@ static const char look[] =
 
 /* How far off a clock is that said so between two looks at ours, and how far apart these were. */
 struct clock_look {
-	int64_t off_ns, took_ns;
+	int64_t off_ms, took_ns;
 };
 
 static int look_once(
@@ -239,20 +239,18 @@ static int look_once(
 		(void)str_copy(why, cap, "the code printed something else");
 		return -EIO;
 	}
-	(void)str_copy(s->os, sizeof(s->os), os);
-	(void)str_copy(s->random, sizeof(s->random), random);
-	ret->off_ns = now < before ? now - before : now > after ? now - after : 0;
+	(void)str_copy(s->bytes.os, sizeof(s->bytes.os), os);
+	(void)str_copy(s->bytes.python, sizeof(s->bytes.python), random);
+	ret->off_ms = selftest_clock_off_ms(before, now, after);
 	ret->took_ns = after - before;
 	return 0;
 }
 
 static void tell_clock(struct test *t, int i, const struct clock_look *best)
 {
-	int64_t off_ms = best->off_ns / 1000000;
-	bool ok = off_ms <= SELFTEST_CLOCK_MS && off_ms >= -SELFTEST_CLOCK_MS;
 	report_add_test(&t->report, i ? "clock of 2nd" : "clock of 1st",
-	    ok ? REPORT_OK : REPORT_FAIL, NULL,
-	    "%" PRId64 " ms off; asked in %" PRId64 " ms, %d may be", off_ms,
+	    selftest_clock_ok(best->off_ms) ? REPORT_OK : REPORT_FAIL, NULL,
+	    "%" PRId64 " ms off; asked in %" PRId64 " ms, %d may be", best->off_ms,
 	    best->took_ns / 1000000, SELFTEST_CLOCK_MS);
 }
 
@@ -285,11 +283,7 @@ static int test_code(struct test *t)
 
 static void test_random(struct test *t)
 {
-	const struct sandbox *a = &t->made[0], *b = &t->made[1];
-	const char *same = str_eq(a->os, b->os)		  ? "getrandom()"
-			   : str_eq(a->random, b->random) ? "Python's random"
-			   : str_eq(a->token, b->token)	  ? "access tokens"
-							  : NULL;
+	const char *same = selftest_same(&t->made[0].bytes, &t->made[1].bytes);
 	report_add_test(&t->report, "random", same ? REPORT_FAIL : REPORT_OK, NULL, "%s%s",
 	    same ? same : "getrandom(), Python's random and access tokens differ",
 	    same ? ": the same in both" : "");
@@ -323,7 +317,7 @@ static int make_head(
 	if (r == 0)
 		r = http_fields_add(&h->fields, "e2b-sandbox-port", DATA_PORT);
 	if (r == 0)
-		r = http_fields_add(&h->fields, "x-access-token", s->token);
+		r = http_fields_add(&h->fields, "x-access-token", s->bytes.token);
 	if (r == 0 && str_eq(method, "POST"))
 		r = http_fields_add(&h->fields, "content-type", "application/octet-stream");
 	if (r == 0 && str_eq(method, "POST"))

@@ -6,6 +6,7 @@
  * ways. Its client is a child without rights; what sandboxes say is read nowhere else.
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -28,3 +29,14 @@ struct selftest_conf {
 	bool clones; /* for words */
 };
 json_t *selftest_run(const struct selftest_conf *conf);
+
+/* ---- what is right ---- */
+struct selftest_bytes {
+	char os[65], python[65]; /* hexadecimal */
+	char token[128];
+};
+/* What two sandboxes have in common and must not, or NULL. */
+const char *selftest_same(const struct selftest_bytes *a, const struct selftest_bytes *b);
+/* How far off a clock is that was asked between two looks at ours; 0 when it lies between them. */
+int64_t selftest_clock_off_ms(int64_t before_ns, int64_t said_ns, int64_t after_ns);
+bool selftest_clock_ok(int64_t off_ms);

@@ -29,6 +29,7 @@ EXTRA_DIST += \
 	tests/e2e/py/test_cli.py \
 	tests/e2e/py/test_code_interpreter.py \
 	tests/e2e/py/test_commands.py \
+	tests/e2e/py/test_doctor.py \
 	tests/e2e/py/test_escape.py \
 	tests/e2e/py/test_file_transfer.py \
 	tests/e2e/py/test_filesystem.py \

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "doctor/report.h"
+#include "doctor/selftest.h"
 #include "doctor_tests.h"
 #include "lib/test.h"
 
@@ -182,6 +183,30 @@ START_TEST(tests_travel_as_json)
 }
 END_TEST
 
+START_TEST(what_two_sandboxes_must_not_share)
+{
+	struct selftest_bytes a = { "00", "11", "t" }, b = { "01", "12", "u" };
+	ck_assert_ptr_null(selftest_same(&a, &b));
+	b = (struct selftest_bytes){ "00", "12", "u" };
+	ck_assert_str_eq(selftest_same(&a, &b), "getrandom()");
+	b = (struct selftest_bytes){ "01", "11", "u" };
+	ck_assert_str_eq(selftest_same(&a, &b), "Python's random");
+	b = (struct selftest_bytes){ "01", "12", "t" };
+	ck_assert_str_eq(selftest_same(&a, &b), "access tokens");
+}
+END_TEST
+
+START_TEST(clocks)
+{
+	const int64_t s = 1000000000;
+	ck_assert_int_eq(selftest_clock_off_ms(10 * s, 11 * s, 12 * s), 0);
+	ck_assert_int_eq(selftest_clock_off_ms(10 * s, 9 * s, 12 * s), -1000);
+	ck_assert_int_eq(selftest_clock_off_ms(10 * s, 15 * s, 12 * s), 3000);
+	ck_assert(selftest_clock_ok(0) && selftest_clock_ok(50) && selftest_clock_ok(-50));
+	ck_assert(!selftest_clock_ok(51) && !selftest_clock_ok(-51));
+}
+END_TEST
+
 START_TEST(tables_do_not_overflow)
 {
 	begin("auto", "namespace");
@@ -229,6 +254,8 @@ TCase *doctor_report_case(Suite *s)
 	tcase_add_test(tc, kvm_is_what_the_test_boots_say);
 	tcase_add_test(tc, json_has_the_documented_keys);
 	tcase_add_test(tc, tests_travel_as_json);
+	tcase_add_test(tc, what_two_sandboxes_must_not_share);
+	tcase_add_test(tc, clocks);
 	tcase_add_test(tc, tables_do_not_overflow);
 	tcase_add_test(tc, text_has_a_line_for_each);
 	return tc;
