@@ -166,6 +166,26 @@ def test_min_isolation_that_no_driver_gives(tmp_path):
     assert namespace["self_test"] == "skipped"
 
 
+def test_what_a_server_has_built_is_only_read():
+    """A launcher removes at its start what no template names; doctor's has the server's before it, and must not."""
+    def tree(top):
+        return sorted((str(p), p.lstat().st_mtime_ns, p.lstat().st_ctime_ns, p.is_file() and p.read_bytes())
+                      for p in top.rglob("*"))
+
+    with tempfile.TemporaryDirectory(dir=STATE.parent) as where:
+        os.chmod(where, 0o755)
+        launcher = pathlib.Path(where, "state/launcher")
+        for path in ("images/" + 64 * "0" + "/root.img", "images/odd.new/root.img", "kernels/6.1.0-0/vmlinux",
+                     "kernels/odd/vmlinux", "warm/" + 64 * "1" + "/mem", "warm/odd.new/mem"):
+            (launcher / path).parent.mkdir(parents=True)
+            (launcher / path).write_bytes(os.urandom(100))
+        before = tree(launcher)
+        done = subprocess.run(command("--quick", "--json", "--state", launcher.parent), capture_output=True, text=True,
+                              check=False, timeout=900)
+        assert done.returncode == 0 and all(d["works"] or d["why"] for d in json.loads(done.stdout)["drivers"])
+        assert tree(launcher) == before
+
+
 def test_an_image_that_is_not_built_is_no_fault():
     with tempfile.TemporaryDirectory(dir=STATE.parent) as where:  # that the server's user can read
         os.chmod(where, 0o755)
