@@ -70,6 +70,8 @@ struct box *box_free(struct box *b)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		(void)fd_close(fds[i]);
 	vm_fini(&b->vm);
+	fc_forget_ready(b);
+	task_fini(&b->fc.task);
 	for (struct link *l; (l = list_pop_front(&b->waiters));)
 		(void)mem_free(container_of(l, struct box_waiter, link));
 	return mem_free(b);
@@ -124,6 +126,8 @@ static void on_process_end(struct loop_child *c, int status, void *arg)
 	case BOX_LIVE:
 		box_set_state(b, BOX_DEAD);
 		box_tell_end(b, status);
+		if (b->fc.saving)
+			fc_on_process_end(b);
 		break;
 	case BOX_SAVING:
 		b->end_status = status;

@@ -21,6 +21,7 @@
 #include "jail/cgroup.h"
 #include "jail/seccomp.h"
 #include "launcher/builds.h"
+#include "launcher/fc.h"
 #include "launcher/proto.h"
 #include "launcher/record.h"
 #include "launcher/server.h"
@@ -64,6 +65,7 @@ struct box {
 	int control_fd,
 	    data_fd; /* listeners, between their making and the start of the child, -1 */
 	struct vm vm;
+	struct fc_box fc;
 	int status_fd; /* socket to the child until it has become the agent, -1 */
 	struct loop_io status_io;
 	int log_fd; /* pipe from the agent's error output, -1 */
@@ -87,6 +89,7 @@ struct server {
 	struct slots slots;
 	struct seccomp_prog filter;
 	struct vm_host vm_host;
+	struct fc_host fc;
 	struct hostnet *net; /* NULL = loopback only */
 	struct loop_io net_io;
 	int agent_fd; /* sealed copy of the agent program */
@@ -174,4 +177,6 @@ int recover(struct server *s, struct err *reterr);
 void server_reply(struct server *s, uint64_t seq, const struct err *err, const struct box *b);
 void server_item(struct server *s, uint64_t seq, const char *id); /* of a list */
 void server_reply_vm(struct server *s, uint64_t seq, bool warm);
+void server_reply_info(
+    struct server *s, uint64_t seq, const struct err *err, const struct fc_host *h);
 void server_event(struct server *s, const struct box *b, enum proto_event_kind kind, int64_t value);

@@ -10,6 +10,7 @@
  *   network   namespace with an address                addresses used up
  *   memory    (that of a warm snapshot, for a VM)      its file is damaged
  *   spawn     the child; waits until it is the agent   any step of child.c
+ *   ready     (Firecracker: its API)                  jailer, Firecracker
  *   publish   record: ready
  *
  * No step has an undo: on failure the removal of box_remove.c runs, which copes with any part of
@@ -85,6 +86,8 @@ static int begin_files(struct op *op)
 	if (r == 0 && (mkdir(path, 0700) < 0 || chown(path, 0, b->srv->conf->owner_gid) < 0 ||
 			  chmod(path, 0710) < 0))
 		r = -errno;
+	if (r < 0 || b->rec.kind == PROTO_BOX_FIRECRACKER)
+		return r; /* it makes its sockets itself */
 	if (r == 0)
 		r = listen_in(b, "control", &b->control_fd);
 	if (r == 0)
@@ -160,6 +163,7 @@ static int begin_network(struct op *op)
 static int (*const spawn[PROTO_BOX_KINDS])(struct box *b, struct err *reterr) = {
 	[PROTO_BOX_NAMESPACE] = box_spawn,
 	[PROTO_BOX_QEMU] = qemu_spawn,
+	[PROTO_BOX_FIRECRACKER] = fc_spawn,
 };
 
 static int begin_spawn(struct op *op)
@@ -170,6 +174,19 @@ static int begin_spawn(struct op *op)
 	if (r == 0)
 		r = spawn[b->rec.kind](b, &op->err);
 	return r < 0 ? r : OP_WAIT;
+}
+
+/* The jailer and what it starts have their own way of being ready. */
+static int begin_ready(struct op *op)
+{
+	struct box *b = op->owner;
+	int r = box_fault(b, "ready");
+	return r < 0 || b->rec.kind != PROTO_BOX_FIRECRACKER ? r : fc_ready(b, &op->err);
+}
+
+static void cancel_ready(struct op *op)
+{
+	fc_forget_ready(op->owner);
 }
 
 static int begin_publish(struct op *op)
@@ -191,6 +208,7 @@ static const struct op_step steps[] = {
 	{ "network", begin_network, NULL, NULL, 1 },
 	{ "memory", vm_begin_memory, NULL, vm_cancel_memory, 60000 },
 	{ "spawn", begin_spawn, NULL, NULL, 15000 },
+	{ "ready", begin_ready, NULL, cancel_ready, 5000 },
 	{ "publish", begin_publish, NULL, NULL, 1 },
 };
 

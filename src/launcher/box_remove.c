@@ -34,6 +34,7 @@ static void stop_watching(struct box *b)
 	box_close_status(b);
 	box_unwatch_log(b);
 	vm_fini(&b->vm);
+	fc_forget_ready(b);
 	int *const fds[] = { &b->control_fd, &b->data_fd, &b->netns_fd };
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		*fds[i] = fd_close(*fds[i]);

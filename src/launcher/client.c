@@ -229,6 +229,27 @@ int launcher_vm_load(struct launcher *la, const char *id, launcher_done_fn *done
 	return call_box(la, PROTO_VM_LOAD, id, false, done, arg);
 }
 
+int launcher_vm_info(
+    struct launcher *la, enum proto_box_kind kind, launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_new(la, PROTO_VM_INFO, done, arg);
+	if (!c)
+		return -ENOMEM;
+	c->req.box.on = kind;
+	return 0;
+}
+
+int launcher_vm_do(
+    struct launcher *la, const char *id, enum proto_vm_verb verb, launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_new(la, PROTO_VM_DO, done, arg);
+	if (!c)
+		return -ENOMEM;
+	(void)str_copy(c->req.box.id, sizeof(c->req.box.id), id);
+	c->req.box.on = verb;
+	return 0;
+}
+
 int launcher_vm_warm(struct launcher *la, const char *id, launcher_done_fn *done, void *arg)
 {
 	return call_box(la, PROTO_VM_WARM, id, false, done, arg);

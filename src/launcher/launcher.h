@@ -64,6 +64,10 @@ int launcher_image_remove(struct launcher *la, const char *name, launcher_done_f
 int launcher_vm_prepare(
     struct launcher *la, const struct proto_create *c, launcher_done_fn *done, void *arg);
 int launcher_vm_load(struct launcher *la, const char *id, launcher_done_fn *done, void *arg);
+int launcher_vm_info(
+    struct launcher *la, enum proto_box_kind kind, launcher_done_fn *done, void *arg);
+int launcher_vm_do(struct launcher *la, const char *id, enum proto_vm_verb verb,
+    launcher_done_fn *done, void *arg);
 int launcher_vm_warm(struct launcher *la, const char *id, launcher_done_fn *done, void *arg);
 int launcher_vm_snapshot(
     struct launcher *la, const char *id, const char *snapshot, launcher_done_fn *done, void *arg);

@@ -12,6 +12,13 @@ liblauncher_a_SOURCES = \
 	src/launcher/disk.c src/launcher/disk.h \
 	src/launcher/images.c \
 	src/launcher/mem_diff.c src/launcher/mem_diff.h \
+	src/launcher/fc.h \
+	src/launcher/fc_child.c src/launcher/fc_child.h \
+	src/launcher/fc_do.c \
+	src/launcher/fc_info.c \
+	src/launcher/fc_request.c \
+	src/launcher/fc_spawn.c \
+	src/launcher/fc_store.c \
 	src/launcher/instance.c src/launcher/instance.h \
 	src/launcher/outbox.c src/launcher/outbox.h \
 	src/launcher/proto.c src/launcher/proto.h \

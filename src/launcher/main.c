@@ -32,6 +32,8 @@ enum {
 	OPT_GID,
 	OPT_AGENT,
 	OPT_TEMPLATES,
+	OPT_FIRECRACKER,
+	OPT_JAILER,
 	OPT_MASK,
 	OPT_CIDR,
 	OPT_DNS,
@@ -47,6 +49,8 @@ static const struct option options[] = {
 	{ "owner-gid", required_argument, NULL, OPT_GID },
 	{ "agent", required_argument, NULL, OPT_AGENT },
 	{ "templates", required_argument, NULL, OPT_TEMPLATES },
+	{ "firecracker", required_argument, NULL, OPT_FIRECRACKER },
+	{ "jailer", required_argument, NULL, OPT_JAILER },
 	{ "mask", required_argument, NULL, OPT_MASK },
 	{ "cidr", required_argument, NULL, OPT_CIDR },
 	{ "dns", required_argument, NULL, OPT_DNS },
@@ -96,6 +100,12 @@ static int take_option(struct args *a, int opt, const char *value)
 		return 0;
 	case OPT_TEMPLATES:
 		c->templates_dir = value;
+		return 0;
+	case OPT_FIRECRACKER:
+		c->firecracker = value;
+		return 0;
+	case OPT_JAILER:
+		c->jailer = value;
 		return 0;
 	case OPT_MASK:
 		return add_to(a->masks, value);

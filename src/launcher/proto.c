@@ -153,6 +153,37 @@ static int check_create(const struct proto_create *c, struct err *reterr)
 	return r;
 }
 
+static int bad_id(const char *what, struct err *reterr)
+{
+	return err_set(reterr, -EINVAL, "%s: expected 1 to %d of [a-z0-9]", what, ID_SANDBOX_LEN);
+}
+
+/* Requests about one sandbox, and those of VMs. */
+static int check_box(const union proto_any *m, struct err *reterr)
+{
+	switch (m->head.kind) {
+	case PROTO_VM_PREPARE:
+		if (m->request.create.kind == PROTO_BOX_NAMESPACE)
+			return err_set(reterr, -EINVAL, "kind: expected that of a VM");
+		return check_create(&m->request.create, reterr);
+	case PROTO_VM_INFO:
+		return check_range(
+		    "kind", m->request.box.on, PROTO_BOX_QEMU, PROTO_BOX_KINDS - 1, reterr);
+	case PROTO_VM_DO:
+		if (!id_ok(m->request.box.id))
+			return bad_id("id", reterr);
+		return check_range("verb", m->request.box.on, 0, PROTO_VM_VERBS - 1, reterr);
+	case PROTO_VM_SNAPSHOT:
+		if (!id_ok(m->request.box.snapshot))
+			return bad_id("snapshot", reterr);
+		/* fall through */
+	default:
+		if (!id_ok(m->request.box.id))
+			return bad_id("id", reterr);
+		return check_range("internet", m->request.box.on, 0, 1, reterr);
+	}
+}
+
 int proto_check_request(const union proto_any *m, size_t n, struct err *reterr)
 {
 	if (n < sizeof(m->head) || m->head.version != PROTO_VERSION ||
@@ -175,20 +206,8 @@ int proto_check_request(const union proto_any *m, size_t n, struct err *reterr)
 			   : err_set(reterr, -EINVAL, "base: not a valid name");
 	case PROTO_CREATE:
 		return check_create(&m->request.create, reterr);
-	case PROTO_VM_PREPARE:
-		if (m->request.create.kind == PROTO_BOX_NAMESPACE)
-			return err_set(reterr, -EINVAL, "kind: expected that of a VM");
-		return check_create(&m->request.create, reterr);
-	case PROTO_VM_SNAPSHOT:
-		if (!id_ok(m->request.box.snapshot))
-			return err_set(reterr, -EINVAL, "snapshot: expected 1 to %d of [a-z0-9]",
-			    ID_SANDBOX_LEN);
-		/* fall through */
 	default:
-		if (!id_ok(m->request.box.id))
-			return err_set(
-			    reterr, -EINVAL, "id: expected 1 to %d of [a-z0-9]", ID_SANDBOX_LEN);
-		return check_range("internet", m->request.box.on, 0, 1, reterr);
+		return check_box(m, reterr);
 	}
 }
 
@@ -200,7 +219,8 @@ int proto_check_answer(const union proto_any *m, size_t n)
 	switch (m->head.kind) {
 	case PROTO_REPLY:
 		return text_ends(m->reply.text, sizeof(m->reply.text)) &&
-			       text_ends(m->reply.box.socket_dir, PROTO_SOCKET_DIR)
+			       text_ends(m->reply.box.socket_dir, PROTO_SOCKET_DIR) &&
+			       text_ends(m->reply.box.cmdline, sizeof(m->reply.box.cmdline))
 			   ? 0
 			   : -EPROTO;
 	case PROTO_ITEM:

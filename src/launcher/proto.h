@@ -23,6 +23,8 @@
 #define PROTO_NAME_MAX 63 /* of a template */
 #define PROTO_IMAGE_HASH_LEN 32
 #define PROTO_STEP_MAX 31
+#define PROTO_CMDLINE_MAX 511
+#define PROTO_INFO_MAX 63
 #define PROTO_HASH_LEN 64 /* hexadecimal digits of a SHA-256 */
 
 enum proto_kind {
@@ -44,6 +46,8 @@ enum proto_kind {
 	PROTO_VM_SNAPSHOT,  /* its device state is saved: keep that, its memory and its disk */
 	PROTO_VM_FORGET,    /* remove a snapshot; idempotent */
 	PROTO_VM_SNAPSHOTS, /* one ITEM for each */
+	PROTO_VM_INFO,	    /* what the programs of a kind say of themselves */
+	PROTO_VM_DO,	    /* enum proto_vm_verb */
 	PROTO_REQUESTS_END,
 	/* launcher -> daemon */
 	PROTO_REPLY = 64,
@@ -73,6 +77,17 @@ enum proto_start {
 	PROTO_STARTS,
 };
 
+/* What is done to a live VM that is not QEMU's; all are idempotent. */
+enum proto_vm_verb {
+	PROTO_VM_OPEN, /* the sockets that it has made are the daemon's, its directory is closed */
+	PROTO_VM_OUT,  /* it may write a snapshot: -ENOSPC when there is no room */
+	PROTO_VM_DISCARD, /* what it wrote goes */
+	PROTO_VM_STOP,	  /* its process stands still */
+	PROTO_VM_CONTINUE,
+	PROTO_VM_KILL, /* its end is told as EXITED */
+	PROTO_VM_VERBS,
+};
+
 /* What a VM is made of. With the sizes, the kernel, the agent and the VMM this names the warm
  * snapshot that fits it. All zero for namespaces. */
 struct proto_vm {
@@ -100,7 +115,7 @@ struct proto_request {
 		struct proto_create create;    /* CREATE; VM_PREPARE (id of anything) */
 		struct {
 			char id[ID_SANDBOX_LEN + 1];
-			uint32_t on;			   /* INTERNET: 0 or 1 */
+			uint32_t on; /* INTERNET: 0 or 1; VM_DO: verb; VM_INFO: kind */
 			char snapshot[ID_SANDBOX_LEN + 1]; /* VM_SNAPSHOT */
 		} box; /* all others; the id of VM_FORGET is that of the snapshot */
 		struct {
@@ -123,13 +138,21 @@ struct proto_reply {
 		struct {
 			int32_t pid;
 			uint32_t uid_base;
-			char socket_dir[PROTO_SOCKET_DIR]; /* control.sock, data.sock; of a VM
-							    * monitor.sock, too */
+			char socket_dir[PROTO_SOCKET_DIR];   /* control.sock, data.sock; of a VM
+							      * monitor.sock, too */
+			uint32_t network;		     /* a VM that has a tap: 0 or 1 */
+			uint32_t stopped;		     /* by VM_DO: 0 or 1 */
+			char cmdline[PROTO_CMDLINE_MAX + 1]; /* of the kernel that we boot */
 			uint32_t kvm, warm; /* VMs: 0 or 1; was its agent booted already? */
 		} box;			    /* CREATE, ADOPT */
 		struct {
 			uint32_t warm; /* 0 or 1: a warm snapshot is there */
 		} vm;		       /* VM_PREPARE */
+		struct {
+			/* First lines of what they print, "" = not there. */
+			char vmm[PROTO_INFO_MAX + 1], jailer[PROTO_INFO_MAX + 1],
+			    format[PROTO_INFO_MAX + 1];
+		} info; /* VM_INFO */
 		struct proto_usage usage;
 	};
 };

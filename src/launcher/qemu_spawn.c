@@ -35,8 +35,7 @@ const char *qemu_program(void)
 	return NULL;
 }
 
-/* "nameserver A\nnameserver B\noptions ..." -> "A,B" */
-static int list_dns(const struct box *b, char *dst, size_t cap)
+int vm_list_dns(const struct box *b, char *dst, size_t cap)
 {
 	static const char word[] = "nameserver ";
 	const char *s = b->srv->net ? hostnet_resolv_conf(b->srv->net) : "";
@@ -65,7 +64,7 @@ static int make_args(struct box *b, struct plan_store *ps)
 	const struct qemu_boot boot = {
 		.fs = b->vm.image.fs, .tsc_khz = vm_host_tsc_khz(&b->srv->vm_host), .dns = ps->dns
 	};
-	int r = list_dns(b, ps->dns, sizeof(ps->dns));
+	int r = vm_list_dns(b, ps->dns, sizeof(ps->dns));
 	if (r == 0)
 		r = qemu_append(ps->append, &boot);
 	return r < 0 ? r : qemu_args_build(&ps->args, &conf);

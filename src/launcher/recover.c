@@ -122,5 +122,6 @@ int recover(struct server *s, struct err *reterr)
 	warm_sweep();
 	bases_sweep(s);
 	disk_sweep_masters();
+	fc_store_sweep();
 	return 0;
 }

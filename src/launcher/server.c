@@ -56,13 +56,37 @@ static struct proto_reply make_reply(uint64_t seq, const struct err *err)
 	return m;
 }
 
+static void describe_dir(const struct box *b, struct proto_reply *m)
+{
+	if (b->rec.kind != PROTO_BOX_FIRECRACKER) {
+		(void)box_socket_dir(b, m->box.socket_dir, sizeof(m->box.socket_dir));
+		return;
+	}
+	(void)fc_vm_dir(b, m->box.socket_dir, sizeof(m->box.socket_dir));
+	(void)str_copy(m->box.cmdline, sizeof(m->box.cmdline), b->fc.cmdline);
+	m->box.network = 1;
+	m->box.stopped = fc_is_stopped(b);
+}
+
+void server_reply_info(
+    struct server *s, uint64_t seq, const struct err *err, const struct fc_host *h)
+{
+	struct proto_reply m = make_reply(seq, err);
+	if (m.code == 0) {
+		(void)str_copy(m.info.vmm, sizeof(m.info.vmm), h->vmm);
+		(void)str_copy(m.info.jailer, sizeof(m.info.jailer), h->jailer);
+		(void)str_copy(m.info.format, sizeof(m.info.format), h->format);
+	}
+	send_packet(s, &m);
+}
+
 void server_reply(struct server *s, uint64_t seq, const struct err *err, const struct box *b)
 {
 	struct proto_reply m = make_reply(seq, err);
 	if (b) {
 		m.box.pid = b->rec.pid;
 		m.box.uid_base = slots_base(&s->slots, b->rec.slot);
-		(void)box_socket_dir(b, m.box.socket_dir, sizeof(m.box.socket_dir));
+		describe_dir(b, &m);
 		m.box.kvm = b->rec.kvm;
 		m.box.warm = b->rec.warm[0] != '\0';
 	}
@@ -210,6 +234,8 @@ static request_fn *const requests[] = {
 	[PROTO_VM_SNAPSHOT] = vm_on_snapshot,
 	[PROTO_VM_FORGET] = vm_on_forget,
 	[PROTO_VM_SNAPSHOTS] = vm_on_snapshots,
+	[PROTO_VM_INFO] = fc_on_info,
+	[PROTO_VM_DO] = fc_on_do,
 };
 
 static void on_packet(struct outbox *o, const union proto_any *m, size_t n, void *arg)
@@ -448,6 +474,7 @@ static void server_stop(struct server *s)
 		box_abandon(b);
 	(void)map_free(s->boxes);
 	task_fini(&s->base_task);
+	fc_host_fini(&s->fc);
 	task_fini(&s->sweep_task);
 	task_fini(&s->vm_sweep);
 	warm_close_all(s);
@@ -476,6 +503,7 @@ int server_run(const struct server_conf *c, int socket_consume, struct err *rete
 	slots_init(&s.slots, c->instance);
 	list_masks(&s);
 	vm_host_init(&s.vm_host);
+	fc_host_init(&s.fc);
 	s.loop = loop_new();
 	s.boxes = map_new();
 	int r = s.loop && s.boxes && builds_init(&s) == 0

@@ -129,6 +129,8 @@ int vm_reserve(struct box *b, struct err *reterr)
 {
 	b->rec.kvm = b->want.vm.kvm;
 	b->rec.memory_bytes = b->want.memory_bytes;
+	if (b->rec.kind == PROTO_BOX_FIRECRACKER)
+		return fc_reserve(b, reterr);
 	if (!qemu_program())
 		return err_set(reterr, -ENOENT,
 		    "qemu-system-x86_64 (package qemu-system-x86) is not installed");

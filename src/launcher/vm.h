@@ -5,6 +5,7 @@
  * box_remove.c); here is what differs.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -81,6 +82,8 @@ int vm_on_warm(struct server *s, const struct proto_request *q, struct err *rete
 int vm_on_snapshot(struct server *s, const struct proto_request *q, struct err *reterr);
 int vm_on_forget(struct server *s, const struct proto_request *q, struct err *reterr);
 int vm_on_snapshots(struct server *s, const struct proto_request *q, struct err *reterr);
+/* The servers that a guest may ask: "A,B", "" = none. */
+int vm_list_dns(const struct box *b, char *dst, size_t cap);
 /* qemu_spawn.c */
 const char *qemu_program(void); /* its path, NULL when it is not installed */
 int qemu_spawn(struct box *b, struct err *reterr);

@@ -35,6 +35,8 @@ int vm_on_prepare(struct server *s, const struct proto_request *q, struct err *r
 	const char *dir = s->conf->templates_dir;
 	/* Where there are templates, the image must be of what they say now. */
 	int r = dir && path_exists(dir) ? images_prepare(s, c->vm.tmpl, reterr) : 0;
+	if (r == 0 && c->kind == PROTO_BOX_FIRECRACKER)
+		return fc_on_prepare(s, q, reterr);
 	if (r == 0)
 		r = vm_image_find(c->vm.tmpl, s->agent_hash, &image, reterr);
 	if (r < 0)
@@ -72,24 +74,33 @@ static struct box *find_vm(struct server *s, const char *id, struct err *reterr)
 int vm_on_load(struct server *s, const struct proto_request *q, struct err *reterr)
 {
 	struct box *b = find_vm(s, q->box.id, reterr);
+	if (b && b->rec.kind != PROTO_BOX_QEMU)
+		return err_set(
+		    reterr, -ENOTSUP, "the VMM of %s loads its memory itself", q->box.id);
 	return b ? vm_load_memory(b, q->head.seq, reterr) : -ENOENT;
 }
 
 int vm_on_warm(struct server *s, const struct proto_request *q, struct err *reterr)
 {
 	struct box *b = find_vm(s, q->box.id, reterr);
+	if (b && b->rec.kind == PROTO_BOX_FIRECRACKER)
+		return fc_save_warm(b, q->head.seq, reterr);
 	return b ? vm_save_warm(b, q->head.seq, reterr) : -ENOENT;
 }
 
 int vm_on_snapshot(struct server *s, const struct proto_request *q, struct err *reterr)
 {
 	struct box *b = find_vm(s, q->box.id, reterr);
+	if (b && b->rec.kind == PROTO_BOX_FIRECRACKER)
+		return fc_save_snapshot(b, q->box.snapshot, q->head.seq, reterr);
 	return b ? vm_save_snapshot(b, q->box.snapshot, q->head.seq, reterr) : -ENOENT;
 }
 
 int vm_on_forget(struct server *s, const struct proto_request *q, struct err *reterr)
 {
 	int r = vm_snapshot_remove(s, q->box.id);
+	if (r == 0)
+		r = fc_forget_snapshot(q->box.id);
 	if (r < 0)
 		return err_set(reterr, r, "cannot remove snapshot %s: %s", q->box.id, err_name(r));
 	server_reply(s, q->head.seq, NULL, NULL);
@@ -106,6 +117,8 @@ int vm_on_snapshots(struct server *s, const struct proto_request *q, struct err 
 {
 	struct prepare p = { .srv = s, .seq = q->head.seq };
 	int r = vm_snapshots_each(tell_snapshot, &p);
+	if (r == 0)
+		r = fc_snapshots_each(tell_snapshot, &p);
 	if (r < 0)
 		return err_set(reterr, r, "cannot read the snapshots: %s", err_name(r));
 	server_reply(s, q->head.seq, NULL, NULL);

@@ -47,6 +47,13 @@ static void check_request(const union proto_any *m)
 	case PROTO_PREPARE:
 		assert(strlen(m->request.base) <= PROTO_BASE_MAX);
 		break;
+	case PROTO_VM_INFO:
+		assert(m->request.box.on > 0 && m->request.box.on < PROTO_BOX_KINDS);
+		break;
+	case PROTO_VM_DO:
+		assert(id_sandbox_valid(m->request.box.id));
+		assert(m->request.box.on < PROTO_VM_VERBS);
+		break;
 	case PROTO_CREATE:
 	case PROTO_VM_PREPARE:
 		check_create(&m->request.create);

@@ -128,6 +128,20 @@ START_TEST(vms_are_checked)
 	ck_assert_int_eq(check(&m), 0);
 	m.request.box.snapshot[0] = '.';
 	ck_assert_int_eq(check(&m), -EINVAL);
+	m = (union proto_any){ .request = { .head = { PROTO_VM_DO, PROTO_VERSION, 1 },
+				   .box = { .id = "iabc", .on = PROTO_VM_VERBS - 1 } } };
+	ck_assert_int_eq(check(&m), 0);
+	m.request.box.on = PROTO_VM_VERBS;
+	ck_assert_int_eq(check(&m), -EINVAL);
+	m.request.box.on = 0;
+	m.request.box.id[0] = '.';
+	ck_assert_int_eq(check(&m), -EINVAL);
+	m.head.kind = PROTO_VM_INFO; /* of no sandbox */
+	ck_assert_int_eq(check(&m), -EINVAL);
+	m.request.box.on = PROTO_BOX_FIRECRACKER;
+	ck_assert_int_eq(check(&m), 0);
+	m.request.box.on = PROTO_BOX_KINDS;
+	ck_assert_int_eq(check(&m), -EINVAL);
 }
 END_TEST
 
@@ -140,7 +154,7 @@ START_TEST(packets_are_checked)
 	for (uint32_t kind = 0; kind < 256; kind++) {
 		m = good_create();
 		m.head.kind = kind;
-		bool known = kind >= PROTO_PREPARE && kind <= PROTO_VM_SNAPSHOTS;
+		bool known = kind >= PROTO_PREPARE && kind <= PROTO_VM_DO;
 		ck_assert_int_eq(
 		    proto_check_request(&m, sizeof(m.request), &err) == -EPROTO, !known);
 	}
