@@ -6,6 +6,18 @@ libvmm_a_SOURCES = \
 	src/vmm/namespace/driver.c \
 	src/vmm/namespace/namespace.h \
 	src/vmm/namespace/probe.c \
+	src/vmm/firecracker/api.c src/vmm/firecracker/api.h \
+	src/vmm/firecracker/body.c src/vmm/firecracker/body.h \
+	src/vmm/firecracker/create.c \
+	src/vmm/firecracker/driver.c \
+	src/vmm/firecracker/exit.c src/vmm/firecracker/exit.h \
+	src/vmm/firecracker/firecracker.h \
+	src/vmm/firecracker/http.c src/vmm/firecracker/http.h \
+	src/vmm/firecracker/inst.c \
+	src/vmm/firecracker/power.c \
+	src/vmm/firecracker/probe.c \
+	src/vmm/firecracker/tail.c src/vmm/firecracker/tail.h \
+	src/vmm/firecracker/version.c src/vmm/firecracker/version.h \
 	src/vmm/qemu/create.c \
 	src/vmm/qemu/driver.c \
 	src/vmm/qemu/inst.c \

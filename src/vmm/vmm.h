@@ -156,5 +156,6 @@ struct vmm_driver {
 
 extern const struct vmm_driver vmm_namespace_driver;
 extern const struct vmm_driver vmm_qemu_driver;
+extern const struct vmm_driver vmm_firecracker_driver;
 /* All compiled-in drivers, strongest first, NULL at the end. */
 extern const struct vmm_driver *const vmm_drivers[];

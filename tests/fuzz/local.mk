@@ -14,6 +14,7 @@ include tests/fuzz/jupyter.mk
 include tests/fuzz/service.mk
 include tests/fuzz/daemon.mk
 include tests/fuzz/agent.mk
+include tests/fuzz/vmm.mk
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 CLEANFILES += $(FUZZ_TARGETS)
 EXTRA_DIST += tests/fuzz/corpus

@@ -19,3 +19,4 @@ include tests/unit/doctor/local.mk
 include tests/unit/launcher/local.mk
 include tests/unit/rpc_http/local.mk
 include tests/unit/qemu/local.mk
+include tests/unit/vmm/local.mk
