@@ -107,6 +107,12 @@ static const struct yaml_key network_keys[] = {
 	{ .key = NULL },
 };
 
+static const struct yaml_key firecracker_keys[] = {
+	OPTIONAL_PATH_KEY("binary", firecracker_binary),
+	OPTIONAL_PATH_KEY("jailer", firecracker_jailer),
+	{ .key = NULL },
+};
+
 static const struct yaml_key keys[] = {
 	LISTEN_KEY("listen", listen),
 	{ "tls", YAML_MAP, .keys = tls_keys },
@@ -121,6 +127,7 @@ static const struct yaml_key keys[] = {
 	    .expected = "a lower-case domain name, with :port if it is not 443" },
 	{ "driver", YAML_ENUM, AT(driver), .choices = drivers },
 	{ "min_isolation", YAML_ENUM, AT(min_isolation), .choices = isolations },
+	{ "firecracker", YAML_MAP, .keys = firecracker_keys },
 	{ "limits", YAML_MAP, .keys = limit_keys },
 	{ "pool", YAML_BOOL, AT(pool) },
 	{ "kill_on_stop", YAML_BOOL, AT(kill_on_stop) },
@@ -156,6 +163,8 @@ static int set_defaults(struct config *c)
 		{ &c->user, "sandglass" },
 		{ &c->domain, "sandglass.localhost" },
 		{ &c->network_cidr, "" },
+		{ &c->firecracker_binary, "" },
+		{ &c->firecracker_jailer, "" },
 	};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		int r = mem_set_str(texts[i].at, texts[i].value);
@@ -197,6 +206,9 @@ int config_check(const struct config *c, struct err *reterr)
 		    reterr, -EINVAL, "listen: nothing to listen on; set listen or tls.listen");
 	if (!str_empty(c->tls_listen) && (str_empty(c->tls_certificate) || str_empty(c->tls_key)))
 		return err_set(reterr, -EINVAL, "tls.listen: needs tls.certificate and tls.key");
+	if (str_empty(c->firecracker_binary) != str_empty(c->firecracker_jailer))
+		return err_set(reterr, -EINVAL,
+		    "firecracker: binary and jailer are of one release: set both, or none");
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct config {
 	char *domain;		/* "" = sandboxes are named by headers only */
 	int driver;		/* enum config_driver */
 	int min_isolation;	/* enum config_isolation */
+	char *firecracker_binary, *firecracker_jailer; /* programs; "" = in the usual places */
 	unsigned max_sandboxes, max_per_team, max_connections;
 	unsigned max_sandbox_connections; /* requests in progress for one sandbox */
 	uint64_t memory_budget; /* promised to sandboxes, bytes; 0 = four times what there is */

@@ -166,6 +166,12 @@ void layout_exec_launcher(const struct layout *l, const struct config *c)
 		argv[n++] = "--cidr";
 		argv[n++] = c->network_cidr;
 	}
+	if (!str_empty(c->firecracker_binary)) {
+		argv[n++] = "--firecracker";
+		argv[n++] = c->firecracker_binary;
+		argv[n++] = "--jailer";
+		argv[n++] = c->firecracker_jailer;
+	}
 	for (char **dns = c->network_dns; dns && *dns && n + 3 < sizeof(argv) / sizeof(argv[0]);
 	     dns++) {
 		argv[n++] = "--dns";

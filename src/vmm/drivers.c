@@ -3,4 +3,5 @@
 
 #include "vmm/vmm.h"
 
-const struct vmm_driver *const vmm_drivers[] = { &vmm_qemu_driver, &vmm_namespace_driver, NULL };
+const struct vmm_driver *const vmm_drivers[] = { &vmm_firecracker_driver, &vmm_qemu_driver,
+	&vmm_namespace_driver, NULL };
