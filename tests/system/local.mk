@@ -12,6 +12,7 @@ tests_system_system_test_SOURCES = \
 	tests/system/escape_test.c \
 	tests/system/fault_test.c \
 	tests/system/image_test.c \
+	tests/system/firecracker_test.c \
 	tests/system/lifecycle_test.c \
 	tests/system/limit_test.c \
 	tests/system/network_test.c \
@@ -55,7 +56,8 @@ tests_system_guest_guest_system_test_LDADD = libguest.a librpc.a libimage.a libi
 	$(PROTOBUF_C_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(CHECK_LIBS)
 
 .PHONY: check-system
-check-system: $(SYSTEM_TESTS) tests/system/probe_init tests/system/vm_init sandglass-launcher sandglass-agent
+check-system: $(SYSTEM_TESTS) tests/system/probe_init tests/system/vm_init tests/lib/fake_firecracker/firecracker \
+		tests/lib/fake_firecracker/jailer sandglass-launcher sandglass-agent
 	@if test "`id -u`" != 0; then echo "check-system: must be run as root"; exit 1; fi; \
 	failed=0; \
 	for t in $(SYSTEM_TESTS); do ./$$t || failed=1; done; \

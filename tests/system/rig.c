@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fdutil.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -28,10 +29,12 @@
 #include "jail/cgroup.h"
 #include "jail/mnt.h"
 #include "launcher/server.h"
+#include "lib/fake_firecracker/fake.h"
 
 #define CALL_LIMIT_MS 60000
 #define OWNER_ID 65533
 #define OWN_FS_BYTES (512ll << 20)
+#define IMAGE "0123456789abcdef0123456789abcdef"
 #define RIG_CIDR "10.219.0.0/24"
 
 struct rig_fault {
@@ -61,15 +64,28 @@ static void make_absolute(const char *path, char dst[PATH_LEN_MAX])
 	}
 }
 
+/* The stand-in is found by its name in a directory of ours. */
+static void path_of(const struct rig *r, const char *name, char dst[PATH_LEN_MAX])
+{
+	(void)snprintf(dst, PATH_LEN_MAX, "%s/bin/%s", r->dir, name);
+}
+
 static void run_in_process(struct rig *r, const char *state, const char *run, const char *agent)
 {
 	struct err err = ERR_INIT;
+	char firecracker[PATH_LEN_MAX], jailer[PATH_LEN_MAX];
+	path_of(r, "firecracker", firecracker);
+	path_of(r, "jailer", jailer);
 	struct server_conf conf = { .state_dir = state,
 		.runtime_dir = run,
 		.instance = r->instance,
 		.owner_uid = OWNER_ID,
 		.owner_gid = OWNER_ID,
 		.agent = agent,
+		.firecracker = firecracker,
+		.jailer = jailer,
+		.cidr = RIG_CIDR,
+		.net_ready = r->network,
 		.fault = play_fault,
 		.fault_arg = r->fault };
 	log_open("launcher", LOG_LEVEL_ERROR);
@@ -83,6 +99,7 @@ static void become_launcher(struct rig *r, int sock)
 {
 	char state[PATH_LEN_MAX], run[PATH_LEN_MAX], agent[PATH_LEN_MAX], exe[PATH_LEN_MAX], id[16];
 	char templates[PATH_LEN_MAX];
+	char firecracker[PATH_LEN_MAX], jailer[PATH_LEN_MAX];
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(state, sizeof(state), "%s/state", r->dir);
 	(void)snprintf(run, sizeof(run), "%s/run", r->dir);
@@ -95,9 +112,12 @@ static void become_launcher(struct rig *r, int sock)
 	if (r->fault)
 		run_in_process(r, state, run, agent);
 	make_absolute(program("RIG_LAUNCHER", "sandglass-launcher"), exe);
+	path_of(r, "firecracker", firecracker);
+	path_of(r, "jailer", jailer);
 	(void)execl(exe, exe, "--state", state, "--runtime", run, "--instance", r->instance,
 	    "--owner-uid", id, "--owner-gid", id, "--agent", agent, "--templates", templates,
-	    "--cidr", RIG_CIDR, r->network ? NULL : "--no-network", (char *)NULL);
+	    "--cidr", RIG_CIDR, "--firecracker", firecracker, "--jailer", jailer,
+	    r->network ? NULL : "--no-network", (char *)NULL);
 	_exit(1);
 }
 
@@ -479,6 +499,9 @@ static void mount_own_fs(const struct rig *r)
 	(void)close(fd);
 }
 
+static void put_image(const struct rig *r);
+static void copy_program(const struct rig *r, const char *name, const char *script);
+
 static void open_rig(struct rig *r, bool faults)
 {
 	struct answer a = { 0 };
@@ -492,6 +515,11 @@ static void open_rig(struct rig *r, bool faults)
 	(void)snprintf(path, sizeof(path), "%s/state", r->dir);
 	ck_assert_int_eq(path_mkdir_p(path, 0755), 0);
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (r->firecracker) {
+		put_image(r);
+		copy_program(r, "firecracker", r->script);
+		copy_program(r, "jailer", NULL);
+	}
 	if (faults) {
 		r->fault = mmap(NULL, sizeof(*r->fault), PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -521,6 +549,85 @@ void rig_open_own_fs(struct rig *r)
 {
 	*r = (struct rig){ .own_fs = true };
 	open_rig(r, false);
+}
+
+/* ---- Firecracker ---- */
+
+static void copy_program(const struct rig *r, const char *name, const char *script)
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	char from[128], to[PATH_LEN_MAX];
+	(void)snprintf(from, sizeof(from), "tests/lib/fake_firecracker/%s", name);
+	path_of(r, name, to);
+	ck_assert_msg(fd_read_file(AT_FDCWD, from, 64u << 20, &b) == 0, "%s", from);
+	if (script)
+		ck_assert_int_eq(buf_printf(&b, "%s%s", FAKE_SCRIPT_MARK, script), 0);
+	ck_assert_int_eq(fd_replace_file(AT_FDCWD, to, 0755, buf_data(&b), buf_len(&b)), 0);
+}
+
+void rig_script(struct rig *r, const char *script)
+{
+	copy_program(r, "firecracker", script);
+}
+
+void rig_jailer(struct rig *r, const char *version)
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	char path[PATH_LEN_MAX];
+	copy_program(r, "jailer", NULL);
+	path_of(r, "jailer", path);
+	ck_assert_int_eq(fd_read_file(AT_FDCWD, path, 64u << 20, &b), 0);
+	ck_assert_int_eq(buf_printf(&b, "\n#fake-jailer-version %s\n", version), 0);
+	ck_assert_int_eq(fd_replace_file(AT_FDCWD, path, 0755, buf_data(&b), buf_len(&b)), 0);
+}
+
+static void put_file(const struct rig *r, const char *name, const char *text)
+{
+	char path[PATH_LEN_MAX];
+	(void)snprintf(path, sizeof(path), "%s/state/launcher/%s", r->dir, name);
+	ck_assert_int_eq(fd_replace_file(AT_FDCWD, path, 0600, text, strlen(text)), 0);
+}
+
+/* Named by the launcher's agent, here the probe. */
+void rig_initrd_path(const struct rig *r, char dst[PATH_LEN_MAX])
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	char hex[2 * HASH_SHA256_LEN + 1];
+	const char *probe = program("RIG_PROBE", "tests/system/probe_init");
+	ck_assert_int_eq(fd_read_file(AT_FDCWD, probe, 64u << 20, &b), 0);
+	ck_assert_int_eq(hash_sha256_hex(buf_data(&b), buf_len(&b), hex), 0);
+	(void)snprintf(
+	    dst, PATH_LEN_MAX, "%s/state/launcher/kernels/6.1/initrd-%.32s.cpio", r->dir, hex);
+}
+
+/* As a build leaves it. */
+static void put_image(const struct rig *r)
+{
+	static const char *const dirs[] = { "bin", "state", "state/launcher",
+		"state/launcher/images", "state/launcher/images/names",
+		"state/launcher/images/" IMAGE, "state/launcher/kernels",
+		"state/launcher/kernels/6.1" };
+	char path[PATH_LEN_MAX];
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", r->dir, dirs[i]);
+		ck_assert_int_eq(path_mkdir_p(path, i == 1 ? 0755 : 0700), 0);
+	}
+	(void)snprintf(path, sizeof(path), "%s/state/launcher/images/names/py", r->dir);
+	ck_assert_int_eq(symlink("../" IMAGE, path), 0);
+	put_file(r, "images/" IMAGE "/root.img", "image");
+	put_file(r, "images/" IMAGE "/manifest.json",
+	    "{\"format\": \"ext4\", \"kernel\": \"6.1\", \"inputs\": \"-\", \"bytes\": 1, "
+	    "\"created_ns\": 1}");
+	put_file(r, "kernels/6.1/vmlinux", "kernel");
+	rig_initrd_path(r, path);
+	ck_assert_int_eq(fd_replace_file(AT_FDCWD, path, 0600, "no archive", 10), 0);
+}
+
+void rig_open_firecracker(struct rig *r, bool faults, const char *script)
+{
+	*r = (struct rig){ .network = true, .firecracker = true };
+	r->script = script;
+	open_rig(r, faults);
 }
 
 static void remove_network(const struct rig *r)

@@ -33,7 +33,8 @@ struct rig {
 	struct loop *loop;
 	struct launcher *la;
 	pid_t pid; /* of the launcher */
-	bool lost, network, own_fs;
+	const char *script;
+	bool lost, network, own_fs, firecracker;
 	struct rig_fault *fault; /* shared with an in-process launcher; NULL = the real program */
 };
 
@@ -43,6 +44,13 @@ void rig_open(struct rig *r, bool faults);
 void rig_open_network(struct rig *r);
 /* The real program, its state on a file system of its own. */
 void rig_open_own_fs(struct rig *r);
+/* With the stand-ins for Firecracker and its jailer, a network, and a template "py" whose image and
+ * kernel are files that mean nothing. faults as above. */
+void rig_open_firecracker(struct rig *r, bool faults, const char *script);
+void rig_script(struct rig *r, const char *script); /* of what is started from now on */
+/* Of the image's kernel. */
+void rig_initrd_path(const struct rig *r, char dst[4096]);
+void rig_jailer(struct rig *r, const char *version);
 /* Everything is destroyed; asserts that nothing is left on the machine. */
 void rig_close(struct rig *r);
 void rig_stop_launcher(struct rig *r, int signo); /* and wait until the client noticed */

@@ -16,6 +16,7 @@ static Suite *system_suite(void)
 	add_network_tests(s);
 	add_recovery_tests(s);
 	add_image_tests(s);
+	add_firecracker_tests(s);
 	return s;
 }
 

@@ -11,3 +11,4 @@ void add_fault_tests(Suite *s);
 void add_network_tests(Suite *s);
 void add_recovery_tests(Suite *s);
 void add_image_tests(Suite *s);
+void add_firecracker_tests(Suite *s);
