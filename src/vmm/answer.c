@@ -21,14 +21,14 @@ void vmm_tell(const struct vmm_answer *to, const struct err *err)
 static void on_tell_late(struct loop_defer *d, void *arg)
 {
 	struct vmm_late *l = arg;
-	while (l->n > 0) {
-		struct vmm_answer to = l->late[0].to;
-		struct err err = l->late[0].err;
-		l->n--;
-		for (size_t i = 0; i < l->n; i++)
-			l->late[i] = l->late[i + 1];
-		vmm_tell(&to, &err);
-	}
+	struct vmm_answer to = l->late[0].to;
+	struct err err = l->late[0].err;
+	l->n--;
+	for (size_t i = 0; i < l->n; i++)
+		l->late[i] = l->late[i + 1];
+	if (l->n > 0)
+		loop_defer_set(&l->tell);
+	vmm_tell(&to, &err); /* who hears of it may close the driver, and us with it */
 }
 
 void vmm_late_init(struct vmm_late *l, struct loop *loop)

@@ -483,6 +483,20 @@ int launcher_list(
 	return added(q);
 }
 
+int launcher_vm_snapshots(
+    struct launcher *la, void (*item)(const char *id, void *arg), launcher_done_fn *done, void *arg)
+{
+	struct request *q = add(la, PROTO_VM_SNAPSHOTS, NULL, done, arg);
+	if (q)
+		q->item = item;
+	return added(q);
+}
+
+int launcher_prepare(struct launcher *la, const char *base, launcher_done_fn *done, void *arg)
+{
+	return added(add(la, PROTO_PREPARE, NULL, done, arg));
+}
+
 int launcher_vm_info(
     struct launcher *la, enum proto_box_kind kind, launcher_done_fn *done, void *arg)
 {

@@ -370,7 +370,7 @@ static void on_made(struct op *op)
 {
 	struct vmm_inst *inst = op->owner;
 	struct err err = op->err;
-	struct fc_answer to = inst->answer;
+	struct vmm_answer to = inst->answer;
 	fc_inst_end(inst);
 	if (err.code && try_again(inst, &err)) {
 		begin_try(inst);
@@ -382,7 +382,7 @@ static void on_made(struct op *op)
 		return;
 	}
 	fc_inst_unref(inst);
-	fc_tell(&to, &err);
+	vmm_tell(&to, &err);
 }
 
 static enum proto_start first_start(const struct vmm *v, const struct vmm_spec *spec)
@@ -396,10 +396,10 @@ static enum proto_start first_start(const struct vmm *v, const struct vmm_spec *
 void fc_create(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event, void *event_arg,
     vmm_inst_done_fn *done, void *arg)
 {
-	const struct fc_answer to = { .inst = done, .arg = arg };
+	const struct vmm_answer to = { .inst = done, .arg = arg };
 	struct vmm_inst *inst = fc_inst_new(v, spec, on_event, event_arg, to);
 	if (!inst) {
-		fc_fail_later(v, to, -ENOMEM, "create sandbox");
+		vmm_fail_later(&v->late, to, -ENOMEM, "create sandbox");
 		return;
 	}
 	inst->start = first_start(v, spec);
@@ -458,10 +458,10 @@ static const struct op_table adopt_table = { "adopt", adopt_steps,
 void fc_adopt(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event, void *event_arg,
     vmm_inst_done_fn *done, void *arg)
 {
-	const struct fc_answer to = { .inst = done, .arg = arg };
+	const struct vmm_answer to = { .inst = done, .arg = arg };
 	struct vmm_inst *inst = fc_inst_new(v, spec, on_event, event_arg, to);
 	if (!inst) {
-		fc_fail_later(v, to, -ENOMEM, "adopt sandbox");
+		vmm_fail_later(&v->late, to, -ENOMEM, "adopt sandbox");
 		return;
 	}
 	inst->tries = TRIES;

@@ -12,49 +12,6 @@
 
 #define MIB (1ull << 20)
 
-/* ---- answers ---- */
-
-void fc_tell(const struct fc_answer *to, const struct err *err)
-{
-	if (to->plain)
-		to->plain(err, to->arg);
-	else if (to->inst)
-		to->inst(err, NULL, to->arg);
-	else if (to->usage)
-		to->usage(err, NULL, to->arg);
-	else if (to->sweep)
-		to->sweep(err, 0, to->arg);
-}
-
-static void on_tell_late(struct loop_defer *d, void *arg)
-{
-	struct vmm *v = fc_ref(arg);
-	while (v->n_late > 0) {
-		struct fc_answer to = v->late[0].to;
-		struct err err = v->late[0].err;
-		v->n_late--;
-		for (size_t i = 0; i < v->n_late; i++)
-			v->late[i] = v->late[i + 1];
-		fc_tell(&to, &err);
-	}
-	fc_unref(v);
-}
-
-void fc_fail_later(struct vmm *v, struct fc_answer to, int code, const char *what)
-{
-	struct err err = ERR_INIT;
-	(void)err_set(&err, code, "%s: %s", what, err_name(code));
-	if (v->n_late == FC_LATE_MAX) {
-		log_error("too many failures at once: %s", err.text);
-		fc_tell(&to, &err);
-		return;
-	}
-	v->late[v->n_late].to = to;
-	v->late[v->n_late].err = err;
-	v->n_late++;
-	loop_defer_set(&v->tell_late);
-}
-
 /* ---- open, close ---- */
 
 struct vmm *fc_ref(struct vmm *v)
@@ -67,7 +24,7 @@ void fc_unref(struct vmm *v)
 {
 	if (--v->refs > 0)
 		return;
-	loop_defer_fini(&v->tell_late);
+	vmm_late_fini(&v->late);
 	(void)map_free(v->warm);
 	(void)mem_free(v);
 }
@@ -85,7 +42,7 @@ static int fc_open(struct loop *l, struct launcher *la, struct vmm **ret, struct
 	v->loop = l;
 	v->launcher = la;
 	v->warm = warm;
-	loop_defer_init(&v->tell_late, l, on_tell_late, v);
+	vmm_late_init(&v->late, l);
 	*ret = v;
 	return 0;
 }
@@ -164,23 +121,23 @@ int fc_create_of(const struct vmm_spec *spec, enum proto_start start, struct pro
 
 struct plain {
 	struct vmm *vmm;
-	struct fc_answer to;
+	struct vmm_answer to;
 	const struct template *tmpl; /* prepare */
 };
 
-static struct plain *plain_new(struct vmm *v, struct fc_answer to, const char *what)
+static struct plain *plain_new(struct vmm *v, struct vmm_answer to, const char *what)
 {
 	struct plain *p = mem_zalloc(sizeof(*p));
 	if (p)
 		*p = (struct plain){ .vmm = fc_ref(v), .to = to };
 	else
-		fc_fail_later(v, to, -ENOMEM, what);
+		vmm_fail_later(&v->late, to, -ENOMEM, what);
 	return p;
 }
 
-static struct fc_answer plain_free(struct plain *p)
+static struct vmm_answer plain_free(struct plain *p)
 {
-	struct fc_answer to = p->to;
+	struct vmm_answer to = p->to;
 	fc_unref(p->vmm);
 	(void)mem_free(p);
 	return to;
@@ -191,14 +148,14 @@ static void plain_sent(struct plain *p, int r, const char *what)
 	if (r == 0)
 		return;
 	struct vmm *v = p->vmm;
-	fc_fail_later(v, p->to, r, what);
+	vmm_fail_later(&v->late, p->to, r, what);
 	(void)plain_free(p);
 }
 
 static void on_plain(const struct err *err, const struct proto_reply *reply, void *arg)
 {
-	struct fc_answer to = plain_free(arg);
-	fc_tell(&to, err);
+	struct vmm_answer to = plain_free(arg);
+	vmm_tell(&to, err);
 }
 
 /* ---- prepare ---- */
@@ -248,7 +205,7 @@ static void on_versions(const struct err *err, const struct proto_reply *reply, 
 
 static void fc_prepare(struct vmm *v, const struct template *t, vmm_done_fn *done, void *arg)
 {
-	struct plain *p = plain_new(v, (struct fc_answer){ .plain = done, .arg = arg }, preparing);
+	struct plain *p = plain_new(v, (struct vmm_answer){ .plain = done, .arg = arg }, preparing);
 	if (!p)
 		return;
 	p->tmpl = t;
@@ -267,117 +224,35 @@ static bool fc_is_warm(const struct vmm_inst *inst)
 	return inst->warm;
 }
 
+static void fc_sweep_snapshots(struct vmm *v, bool (*keep)(const char *id, void *arg),
+    void *keep_arg, vmm_sweep_done_fn *done, void *arg)
+{
+	vmm_ask_sweep_snapshots(&v->late, v->launcher, keep, keep_arg, done, arg);
+}
+
 static void fc_snapshot_remove(struct vmm *v, const char *snapshot, vmm_done_fn *done, void *arg)
 {
-	static const char what[] = "remove a snapshot";
-	struct plain *p = plain_new(v, (struct fc_answer){ .plain = done, .arg = arg }, what);
-	if (p)
-		plain_sent(p, launcher_vm_forget(v->launcher, snapshot, on_plain, p), what);
-}
-
-/* ---- sweep ---- */
-
-struct sweep {
-	struct vmm *vmm;
-	bool (*keep)(const char *id, void *arg);
-	void *keep_arg;
-	struct fc_answer to;
-	unsigned open, removed; /* requests that are not answered; sandboxes that were removed */
-	struct err err;
-};
-
-static void sweep_settle(struct sweep *s)
-{
-	if (--s->open > 0)
-		return;
-	struct sweep copy = *s;
-	(void)mem_free(s);
-	copy.to.sweep(&copy.err, copy.removed, copy.to.arg);
-	fc_unref(copy.vmm);
-}
-
-static void on_swept(const struct err *err, const struct proto_reply *reply, void *arg)
-{
-	struct sweep *s = arg;
-	if (err->code)
-		(void)err_set(&s->err, err->code, "%s", err_text(err));
-	else
-		s->removed++;
-	sweep_settle(s);
-}
-
-static void on_item(const char *id, void *arg)
-{
-	struct sweep *s = arg;
-	if (s->keep(id, s->keep_arg))
-		return;
-	int r = launcher_destroy(s->vmm->launcher, id, on_swept, s);
-	if (r < 0)
-		(void)err_set(&s->err, r, "cannot remove %s: %s", id, err_name(r));
-	else
-		s->open++;
-}
-
-static void on_listed(const struct err *err, const struct proto_reply *reply, void *arg)
-{
-	struct sweep *s = arg;
-	if (err->code)
-		(void)err_set(&s->err, err->code, "%s", err_text(err));
-	sweep_settle(s);
+	vmm_ask_forget(&v->late, v->launcher, snapshot, done, arg);
 }
 
 static void fc_sweep(struct vmm *v, bool (*keep)(const char *id, void *arg), void *keep_arg,
     vmm_sweep_done_fn *done, void *arg)
 {
-	const struct fc_answer to = { .sweep = done, .arg = arg };
-	struct sweep *s = mem_zalloc(sizeof(*s));
-	if (s) {
-		*s = (struct sweep){
-			.vmm = fc_ref(v), .keep = keep, .keep_arg = keep_arg, .to = to, .open = 1
-		};
-		if (launcher_list(v->launcher, on_item, on_listed, s) == 0)
-			return;
-		fc_unref(v);
-	}
-	(void)mem_free(s);
-	fc_fail_later(v, to, -ENOMEM, "sweep sandboxes");
+	vmm_ask_sweep(&v->late, v->launcher, keep, keep_arg, done, arg);
 }
 
 /* ---- the rest ---- */
 
 static void fc_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done, void *arg)
 {
-	static const char what[] = "change the network policy";
 	struct vmm *v = inst->vmm;
-	struct plain *p = plain_new(v, (struct fc_answer){ .plain = done, .arg = arg }, what);
-	if (p)
-		plain_sent(
-		    p, launcher_set_internet(v->launcher, inst->watch.id, on, on_plain, p), what);
-}
-
-static void on_usage(const struct err *err, const struct proto_reply *reply, void *arg)
-{
-	struct fc_answer to = plain_free(arg);
-	if (err->code) {
-		fc_tell(&to, err);
-		return;
-	}
-	const struct vmm_usage u = { .memory_bytes = reply->usage.memory_bytes,
-		.memory_limit = reply->usage.memory_limit,
-		.cpu_usec = reply->usage.cpu_usec,
-		.disk_bytes = reply->usage.disk_bytes,
-		.disk_limit = reply->usage.disk_limit,
-		.pids = reply->usage.pids };
-	to.usage(err, &u, to.arg);
+	vmm_ask_internet(&v->late, v->launcher, inst->watch.id, on, done, arg);
 }
 
 static void fc_usage(struct vmm_inst *inst, vmm_usage_done_fn *done, void *arg)
 {
-	static const char what[] = "read usage";
 	struct vmm *v = inst->vmm;
-	struct plain *p = plain_new(v, (struct fc_answer){ .usage = done, .arg = arg }, what);
-	if (p)
-		plain_sent(p, launcher_usage(v->launcher, inst->watch.id, on_usage, p), what);
+	vmm_ask_usage(&v->late, v->launcher, inst->watch.id, done, arg);
 }
 
 static const char *fc_isolation(const struct vmm *v)
@@ -419,4 +294,5 @@ const struct vmm_driver vmm_firecracker_driver = {
 	.is_warm = fc_is_warm,
 	.snapshot = fc_snapshot,
 	.snapshot_remove = fc_snapshot_remove,
+	.sweep_snapshots = fc_sweep_snapshots,
 };

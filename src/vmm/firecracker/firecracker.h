@@ -18,6 +18,7 @@
 #include "vmm/firecracker/api.h"
 #include "vmm/firecracker/tail.h"
 #include "vmm/firecracker/version.h"
+#include "vmm/answer.h"
 #include "vmm/vmm.h"
 
 struct map;
@@ -30,22 +31,7 @@ struct map;
 #define FC_GUEST_MAC "02:fc:00:00:00:05"
 #define FC_MTU 1500u
 #define FC_VCPUS_MAX 32u
-#define FC_LATE_MAX 64
 #define FC_REASON_MS 500
-
-typedef void vmm_done_fn(const struct err *err, void *arg);
-typedef void vmm_inst_done_fn(const struct err *err, struct vmm_inst *inst, void *arg);
-typedef void vmm_usage_done_fn(const struct err *err, const struct vmm_usage *u, void *arg);
-typedef void vmm_sweep_done_fn(const struct err *err, unsigned removed, void *arg);
-
-/* A callback of one of four shapes; the others are NULL. */
-struct fc_answer {
-	vmm_done_fn *plain;
-	vmm_inst_done_fn *inst;
-	vmm_usage_done_fn *usage;
-	vmm_sweep_done_fn *sweep;
-	void *arg;
-};
 
 struct vmm {
 	unsigned refs; /* the owner's, and one an instance or a request that is open */
@@ -57,12 +43,7 @@ struct vmm {
 	unsigned limit_max_ms; /* of any call; 0 = its own counts. For tests */
 	unsigned reason_ms; /* between the end of a connection and the news of the process's end */
 	struct map *warm;   /* names of templates that have a warm snapshot */
-	struct {
-		struct fc_answer to;
-		struct err err;
-	} late[FC_LATE_MAX]; /* answers of calls that failed at once: told a turn later */
-	size_t n_late;
-	struct loop_defer tell_late;
+	struct vmm_late late;
 };
 
 struct vmm_inst {
@@ -75,10 +56,10 @@ struct vmm_inst {
 	bool live;   /* create or adopt has answered */
 	bool exited; /* and how */
 	int64_t exit_status;
-	struct fc_answer answer, destroy; /* of the operation that runs; of the destroy */
-	bool destroying;		  /* the owner wants it */
-	bool ending;			  /* it is killed for its warm snapshot */
-	bool removing;			  /* the undo of a create is at it */
+	struct vmm_answer answer, destroy; /* of the operation that runs; of the destroy */
+	bool destroying;		   /* the owner wants it */
+	bool ending;			   /* it is killed for its warm snapshot */
+	bool removing;			   /* the undo of a create is at it */
 
 	struct op op;
 	bool op_running;
@@ -106,8 +87,6 @@ struct vmm_inst {
 };
 
 /* driver.c */
-void fc_tell(const struct fc_answer *to, const struct err *err);
-void fc_fail_later(struct vmm *v, struct fc_answer to, int code, const char *what);
 struct vmm *fc_ref(struct vmm *v);
 void fc_unref(struct vmm *v);
 /* From the answer to PROTO_VM_INFO. 0, or -errno and what is missing. */
@@ -118,13 +97,13 @@ int fc_create_of(const struct vmm_spec *spec, enum proto_start start, struct pro
 
 /* inst.c */
 struct vmm_inst *fc_inst_new(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event,
-    void *event_arg, struct fc_answer answer);
+    void *event_arg, struct vmm_answer answer);
 void fc_inst_unref(struct vmm_inst *inst); /* the owner's: it is not watched any more */
 /* Forget the process: API, pipes; a next try begins anew. */
 void fc_inst_detach(struct vmm_inst *inst);
 void fc_inst_destroy(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
 /* Run a table; its end is told to inst->answer. -EBUSY when one runs already. */
-int fc_inst_run(struct vmm_inst *inst, const struct op_table *table, struct fc_answer answer,
+int fc_inst_run(struct vmm_inst *inst, const struct op_table *table, struct vmm_answer answer,
     void (*done)(struct op *op));
 void fc_inst_end(struct vmm_inst *inst); /* in done(): the operation is over */
 /* In a step: ask the launcher; the wait ends with its answer. take (may be NULL) sees a good one

@@ -89,7 +89,7 @@ static void on_watch(struct launcher_watch *w, const struct proto_event *e)
 static void on_timer(struct loop_timer *t, void *arg);
 
 struct vmm_inst *fc_inst_new(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_event,
-    void *event_arg, struct fc_answer answer)
+    void *event_arg, struct vmm_answer answer)
 {
 	struct vmm_inst *inst = mem_zalloc(sizeof(*inst));
 	if (!inst)
@@ -138,7 +138,7 @@ void fc_inst_unref(struct vmm_inst *inst)
 
 /* ---- operations ---- */
 
-int fc_inst_run(struct vmm_inst *inst, const struct op_table *table, struct fc_answer answer,
+int fc_inst_run(struct vmm_inst *inst, const struct op_table *table, struct vmm_answer answer,
     void (*done)(struct op *op))
 {
 	if (inst->op_running)
@@ -320,9 +320,9 @@ static void on_destroyed(const struct err *err, const struct proto_reply *reply,
 		op_wake(&inst->op, inst->slot, 0);
 		return;
 	}
-	struct fc_answer to = inst->destroy;
+	struct vmm_answer to = inst->destroy;
 	fc_inst_unref(inst);
-	fc_tell(&to, err);
+	vmm_tell(&to, err);
 }
 
 static void ask_to_destroy(struct vmm_inst *inst)
@@ -365,7 +365,7 @@ void fc_inst_destroy(struct vmm_inst *inst, vmm_done_fn *done, void *arg)
 {
 	assert(!inst->destroying);
 	inst->destroying = true;
-	inst->destroy = (struct fc_answer){ .plain = done, .arg = arg };
+	inst->destroy = (struct vmm_answer){ .plain = done, .arg = arg };
 	if (inst->op_running)
 		op_cancel(&inst->op); /* its end goes on here */
 	else

@@ -33,19 +33,19 @@ static void on_done(struct op *op)
 {
 	struct vmm_inst *inst = op->owner;
 	const struct err err = op->err;
-	const struct fc_answer to = inst->answer;
+	const struct vmm_answer to = inst->answer;
 	fc_inst_end(inst);
-	fc_tell(&to, &err);
+	vmm_tell(&to, &err);
 }
 
 /* Does the operation end at once, for nothing is to be done? */
 static void run(
     struct vmm_inst *inst, const struct op_table *t, vmm_done_fn *done, void *arg, const char *what)
 {
-	const struct fc_answer to = { .plain = done, .arg = arg };
+	const struct vmm_answer to = { .plain = done, .arg = arg };
 	int r = inst->destroying ? -ECANCELED : fc_inst_run(inst, t, to, on_done);
 	if (r < 0)
-		fc_fail_later(inst->vmm, to, r, what);
+		vmm_fail_later(&inst->vmm->late, to, r, what);
 }
 
 /* ---- pause ---- */
@@ -211,9 +211,10 @@ static const struct op_table snapshot_table = { "snapshot", snapshot_steps,
 
 void fc_snapshot(struct vmm_inst *inst, const char *snapshot, vmm_done_fn *done, void *arg)
 {
-	const struct fc_answer to = { .plain = done, .arg = arg };
+	const struct vmm_answer to = { .plain = done, .arg = arg };
 	if (!inst->paused) {
-		fc_fail_later(inst->vmm, to, -EINVAL, "snapshot of a sandbox that is not paused");
+		vmm_fail_later(
+		    &inst->vmm->late, to, -EINVAL, "snapshot of a sandbox that is not paused");
 		return;
 	}
 	(void)str_copy(inst->snapshot, sizeof(inst->snapshot), snapshot);

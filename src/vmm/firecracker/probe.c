@@ -82,15 +82,15 @@ static void on_done(struct op *op)
 {
 	struct vmm_inst *inst = op->owner;
 	const struct err err = op->err;
-	const struct fc_answer to = inst->answer;
+	const struct vmm_answer to = inst->answer;
 	fc_inst_end(inst);
 	fc_inst_unref(inst);
-	fc_tell(&to, &err);
+	vmm_tell(&to, &err);
 }
 
 void fc_probe(struct vmm *v, vmm_done_fn *done, void *arg)
 {
-	const struct fc_answer to = { .plain = done, .arg = arg };
+	const struct vmm_answer to = { .plain = done, .arg = arg };
 	struct vmm_spec spec = { .memory_bytes = PROBE_MEMORY,
 		.disk_bytes = PROBE_DISK,
 		.cpu_milli = 1000,
@@ -99,7 +99,7 @@ void fc_probe(struct vmm *v, vmm_done_fn *done, void *arg)
 	v->known = false; /* asked anew */
 	struct vmm_inst *inst = fc_inst_new(v, &spec, on_event, NULL, to);
 	if (!inst) {
-		fc_fail_later(v, to, -ENOMEM, "test the driver");
+		vmm_fail_later(&v->late, to, -ENOMEM, "test the driver");
 		return;
 	}
 	inst->start = PROTO_START_PROBE;
