@@ -117,7 +117,7 @@ void check_kvm(struct report *r, const struct host *h)
 {
 	static const char fix[] =
 	    "switch virtualisation on in the firmware (in a VM: nested virtualisation), then "
-	    "modprobe -a kvm_intel kvm_amd";
+	    "modprobe kvm_intel || modprobe kvm_amd";
 	int e = host_open_device(h, "/dev/kvm");
 	if (e == 0)
 		report_add(r, "kvm", REPORT_OK, NULL,

@@ -26,19 +26,6 @@
 
 /* ---- drivers ---- */
 
-static const char *driver_fix(const char *name)
-{
-	static const char *const fixes[][2] = {
-		{ "qemu", "apt-get install --no-install-recommends qemu-system-x86" },
-		{ "firecracker", "a machine with KVM, firecracker and jailer in /usr/local/bin" },
-		{ "namespace", "see what fails above" },
-	};
-	for (size_t i = 0; i < sizeof(fixes) / sizeof(fixes[0]); i++)
-		if (str_eq(fixes[i][0], name))
-			return fixes[i][1];
-	return "";
-}
-
 /* Every driver is told of, whether or not the test could begin. */
 static void tell_none(struct report *r, const char *why)
 {
@@ -73,7 +60,7 @@ static void try_drivers(const struct trial *t)
 		struct report_driver *to = &r->drivers[r->n_drivers++];
 		probe_driver(t->children, t->scratch, t->conf, *d, to);
 		if (!to->works)
-			(void)str_copy(to->fix, sizeof(to->fix), driver_fix(to->name));
+			report_fix_driver(r, to);
 	}
 	for (unsigned i = 0; i < r->n_drivers && !t->conf->quick && !t->conf->verdict; i++)
 		if (r->drivers[i].works)

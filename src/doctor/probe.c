@@ -133,10 +133,14 @@ static void tell(struct report_driver *ret, json_t *answer, const struct scratch
 		probe_last_words(s, at, PROCESS, ret->note, sizeof(ret->note));
 	else
 		probe_last_words(s, at, "sandglass-launcher", ret->note, sizeof(ret->note));
+	if (!ret->works && !ret->note[0]) /* it did not come to be one */
+		probe_last_words(s, at, "sandglassd", ret->note, sizeof(ret->note));
 	/* It knows better why it ended than who talked to it. */
 	if (!ret->works && json_integer_value(json_object_get(answer, "code")) == -ECONNRESET &&
-	    ret->note[0])
+	    ret->note[0]) {
 		(void)str_copy(ret->why, sizeof(ret->why), ret->note);
+		ret->note[0] = '\0';
+	}
 }
 
 void probe_driver(struct children *c, const struct scratch *s, const struct doctor_conf *conf,

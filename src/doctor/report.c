@@ -57,6 +57,22 @@ struct report_check *report_find(struct report *r, const char *name)
 	return NULL;
 }
 
+void report_fix_driver(struct report *r, struct report_driver *d)
+{
+	static const char *const programs[][2] = { { "qemu", "qemu-system-x86_64" },
+		{ "firecracker", "firecracker" }, { "firecracker", "jailer" } };
+	const struct report_check *bad = NULL;
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) && !bad; i++) {
+		const struct report_check *c = report_find(r, programs[i][1]);
+		if (str_eq(programs[i][0], d->name) && c && c->status != REPORT_OK)
+			bad = c;
+	}
+	for (unsigned i = 0; i < r->n_checks && !bad; i++)
+		if (r->checks[i].status == REPORT_FAIL)
+			bad = &r->checks[i];
+	(void)str_copy(d->fix, sizeof(d->fix), bad ? bad->fix : "");
+}
+
 enum report_status report_tested(const struct report_driver *d)
 {
 	enum report_status worst = REPORT_OK;

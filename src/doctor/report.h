@@ -68,6 +68,9 @@ void report_add_test(struct report_driver *d, const char *name, enum report_stat
     const char *fix, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* NULL when there is none of that name. */
 struct report_check *report_find(struct report *r, const char *name);
+/* What to do about a driver that does not work: install its program, or else mend the first check
+ * that failed; nothing when no check found anything. */
+void report_fix_driver(struct report *r, struct report_driver *d);
 /* The worst of its tests. */
 enum report_status report_tested(const struct report_driver *d);
 

@@ -103,8 +103,12 @@ static int make_dir(struct scratch *s, const char *state_dir)
 		if (r < 0)
 			return r;
 		if (!mkdtemp(s->dir)) {
+			r = -errno;
 			s->dir[0] = '\0';
-			return -errno;
+			if (str_eq(parent, FALLBACK))
+				return r;
+			(void)str_copy(parent, sizeof(parent), FALLBACK); /* read-only, perhaps */
+			continue;
 		}
 		r = make_below(s);
 		if (r == 0 && is_free(s->instance, there ? tag : NULL))

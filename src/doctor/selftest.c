@@ -107,17 +107,20 @@ static void on_made(const ProtobufCMessage *m, void *arg)
 	(void)str_copy(s->bytes.token, sizeof(s->bytes.token), r->access_token);
 }
 
-/* An image that was never built is no fault of the machine. */
-static void tell_not_made(struct test *t, const char *text)
+/* An image that was never built, or a machine that is busy, is no fault. */
+static void tell_not_made(struct test *t, const struct call *c)
 {
 	char fix[128] = "";
-	bool unbuilt = strstr(text, "sandglass template build") != NULL;
+	bool unbuilt = strstr(c->text, "sandglass template build") != NULL;
+	bool full = c->code == RPC_RESOURCE_EXHAUSTED;
 	if (unbuilt)
 		(void)snprintf(
 		    fix, sizeof(fix), "sandglass template build %s", t->conf->template_name);
-	report_add_test(&t->report, "sandboxes", unbuilt ? REPORT_WARN : REPORT_FAIL, fix,
+	else if (full)
+		(void)snprintf(fix, sizeof(fix), "try again when less runs on this machine");
+	report_add_test(&t->report, "sandboxes", unbuilt || full ? REPORT_WARN : REPORT_FAIL, fix,
 	    "%s of template %s: %s", unbuilt ? "none" : "cannot be made", t->conf->template_name,
-	    text);
+	    c->text);
 }
 
 static int make_sandboxes(struct test *t)
@@ -137,7 +140,7 @@ static int make_sandboxes(struct test *t)
 		took[i] = clock_mono_ms() - start;
 		t->n_made += r == 0;
 		if (r < 0) {
-			tell_not_made(t, c.text);
+			tell_not_made(t, &c);
 			return r;
 		}
 	}

@@ -198,6 +198,26 @@ def test_an_image_that_is_not_built_is_no_fault():
     assert done.returncode == 0
 
 
+def test_a_busy_machine_is_no_fault(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("limits:\n  memory_reserve: 900GiB\n")
+    done = subprocess.run(command("--json", "--config", config), capture_output=True, text=True, check=False, timeout=900)
+    namespace = next(d for d in json.loads(done.stdout)["drivers"] if d["name"] == "namespace")
+    assert [(t["name"], t["status"]) for t in namespace["tests"]] == [("sandboxes", "warn")], namespace["tests"]
+    assert "less than 921600 MiB of memory left" in namespace["tests"][0]["detail"] and done.returncode == 0
+
+
+def test_why_no_driver_works():
+    """The launcher's own words, not that it was gone."""
+    done = subprocess.run(command("--json", "--launcher", "/nonexistent/launcher"), capture_output=True, text=True, check=False,
+                          timeout=900)
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and not told["verdict"]["ok"] and told["verdict"]["isolation"] == ""
+    for d in told["drivers"]:
+        assert (d["works"], d["isolation"], d["tests"]) == (False, "", [])
+        assert d["why"] == "cannot run /nonexistent/launcher: No such file or directory"
+
+
 def test_only_root_can_ask():
     done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command()],
                           capture_output=True, text=True, check=False)

@@ -183,6 +183,35 @@ START_TEST(tests_travel_as_json)
 }
 END_TEST
 
+static const char *fix_of(const char *name)
+{
+	struct report_driver d = { 0 };
+	(void)str_copy(d.name, sizeof(d.name), name);
+	report_fix_driver(&report, &d);
+	static char fix[256];
+	(void)str_copy(fix, sizeof(fix), d.fix);
+	return fix;
+}
+
+START_TEST(what_to_do_about_a_driver)
+{
+	begin("auto", "namespace");
+	report_add(&report, "swap", REPORT_WARN, "swapoff", "on");
+	report_add(&report, "qemu-system-x86_64", REPORT_WARN, "install qemu", "absent");
+	report_add(&report, "firecracker", REPORT_OK, NULL, "1.16.1");
+	report_add(&report, "jailer", REPORT_WARN, "install jailer", "absent");
+	ck_assert_str_eq(fix_of("qemu"), "install qemu");
+	ck_assert_str_eq(fix_of("firecracker"), "install jailer");
+	ck_assert_str_eq(fix_of("namespace"), "");
+	report_add(&report, "cgroup", REPORT_FAIL, "switch on", "none");
+	ck_assert_str_eq(fix_of("namespace"), "switch on");
+	ck_assert_str_eq(fix_of("qemu"), "install qemu");
+	begin("auto", "namespace");
+	report_add(&report, "qemu-system-x86_64", REPORT_OK, NULL, "7.2");
+	ck_assert_str_eq(fix_of("qemu"), "");
+}
+END_TEST
+
 START_TEST(what_two_sandboxes_must_not_share)
 {
 	struct selftest_bytes a = { "00", "11", "t" }, b = { "01", "12", "u" };
@@ -254,6 +283,7 @@ TCase *doctor_report_case(Suite *s)
 	tcase_add_test(tc, kvm_is_what_the_test_boots_say);
 	tcase_add_test(tc, json_has_the_documented_keys);
 	tcase_add_test(tc, tests_travel_as_json);
+	tcase_add_test(tc, what_to_do_about_a_driver);
 	tcase_add_test(tc, what_two_sandboxes_must_not_share);
 	tcase_add_test(tc, clocks);
 	tcase_add_test(tc, tables_do_not_overflow);
