@@ -55,6 +55,8 @@ int examine_command(const struct args *a, const struct config *c)
 		.user = c->user,
 		.driver = config_driver_name(c->driver),
 		.min_isolation = config_isolation_name(c->min_isolation),
+		.firecracker = c->firecracker_binary,
+		.jailer = c->firecracker_jailer,
 		.template_name = a->template_name ? a->template_name : DEFAULT_TEMPLATE,
 		.json = a->json,
 		.quick = a->quick,

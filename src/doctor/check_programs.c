@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -13,6 +14,7 @@
 #include "base/str.h"
 #include "doctor/host.h"
 #include "doctor/report.h"
+#include "vmm/firecracker/version.h"
 
 #define KERNELSPEC_MAX 65536u
 
@@ -30,36 +32,27 @@ void check_user(struct report *r, const struct host *h)
 
 /* ---- programs ---- */
 
-static bool is_less(const unsigned v[3], unsigned major, unsigned minor, unsigned patch)
+/* 0, or -ENOTSUP with what is wrong with it. */
+static int judge_firecracker(const unsigned v[3], struct err *reterr)
 {
-	if (v[0] != major)
-		return v[0] < major;
-	return v[1] != minor ? v[1] < minor : v[2] < patch;
+	return fc_version_check(&(const struct fc_version){ v[0], v[1], v[2] }, reterr);
 }
 
-/* NULL, or what is wrong with it. */
-static const char *judge_firecracker(const unsigned v[3])
+static int judge_qemu(const unsigned v[3], struct err *reterr)
 {
-	if (is_less(v, 1, 15, 1))
-		return "too old, 1.15.1 or later is needed";
-	if (v[0] == 1 && v[1] == 16 && v[2] == 0)
-		return "its snapshots are faulty, which 1.16.1 mends";
-	return NULL;
+	if (v[0] > 7 || (v[0] == 7 && v[1] >= 2))
+		return 0;
+	return err_set(reterr, -ENOTSUP, "%u.%u is too old, 7.2 or later is needed", v[0], v[1]);
 }
 
-static const char *judge_qemu(const unsigned v[3])
-{
-	return v[0] < 7 ? "too old, 7.2 or later is needed" : NULL;
-}
-
-#define FIRECRACKER_FIX                                                                    \
-	"install firecracker and jailer 1.15.1, or 1.16.1 or later, into /usr/local/bin: " \
-	"https://github.com/firecracker-microvm/firecracker/releases"
+#define FIRECRACKER_FIX                                                                          \
+	"install firecracker and jailer of one release, 1.15.1, 1.16.1 or 1.17 and later, into " \
+	"/usr/local/bin: https://github.com/firecracker-microvm/firecracker/releases"
 
 static const struct program {
 	const char *name, *use, *fix;
 	const char *argument; /* prints its version; NULL = it is not run */
-	const char *(*judge)(const unsigned v[3]);
+	int (*judge)(const unsigned v[3], struct err *reterr);
 	enum report_status absent;
 } programs[] = {
 	{ "qemu-system-x86_64", "driver qemu",
@@ -91,9 +84,23 @@ static void check_version(struct report *r, const struct program *p, const char 
 		    p->argument);
 		return;
 	}
-	const char *fault = p->judge(v);
-	report_add(r, p->name, fault ? REPORT_WARN : REPORT_OK, fault ? p->fix : NULL,
-	    "%u.%u.%u%s%s", v[0], v[1], v[2], fault ? ": " : "", fault ? fault : "");
+	struct err err = ERR_INIT;
+	if (p->judge(v, &err) < 0)
+		report_add(r, p->name, REPORT_WARN, p->fix, "%s", err_text(&err));
+	else
+		report_add(r, p->name, REPORT_OK, NULL, "%u.%u.%u", v[0], v[1], v[2]);
+}
+
+/* Where the configuration says, else where the launcher looks. */
+static int find_program(const struct host *h, const struct program *p, char *dst, size_t cap)
+{
+	const char *configured = str_eq(p->name, "firecracker") ? h->firecracker
+				 : str_eq(p->name, "jailer")	? h->jailer
+								: NULL;
+	if (str_empty(configured))
+		return host_find_program(h, p->name, dst, cap);
+	int r = host_path(h, configured, dst, cap);
+	return r == 0 && access(dst, X_OK) < 0 ? -errno : r;
 }
 
 void check_programs(struct report *r, const struct host *h)
@@ -101,7 +108,7 @@ void check_programs(struct report *r, const struct host *h)
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		const struct program *p = &programs[i];
 		char path[PATH_LEN_MAX];
-		if (host_find_program(h, p->name, path, sizeof(path)) < 0)
+		if (find_program(h, p, path, sizeof(path)) < 0)
 			report_add(r, p->name, p->absent, p->fix, "not installed; for %s", p->use);
 		else if (p->argument)
 			check_version(r, p, path);

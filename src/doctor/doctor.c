@@ -144,7 +144,8 @@ static int fail(const char *what)
 int doctor_run(const struct doctor_conf *conf)
 {
 	struct children c = { .signal_fd = -1 };
-	const struct host h = { "", conf->state_dir, conf->user, &host_ops_real };
+	const struct host h = { "", conf->state_dir, conf->user, &host_ops_real, conf->firecracker,
+		conf->jailer };
 	if (geteuid() != 0)
 		return fail(
 		    "must run as root: it makes sandboxes to see whether that works; try sudo");

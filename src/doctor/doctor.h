@@ -34,12 +34,13 @@ struct doctor_server {
 struct doctor_conf {
 	const char *state_dir; /* absolute */
 	const char *user;
-	const char *driver;	   /* "auto" or the name of one */
-	const char *min_isolation; /* "namespace" ... */
-	const char *template_name; /* for the self-test */
-	bool json;		   /* tell it as one JSON object */
-	bool quick;		   /* no self-test */
-	bool verdict;		   /* no self-test, and the verdict alone is told */
+	const char *driver;		  /* "auto" or the name of one */
+	const char *min_isolation;	  /* "namespace" ... */
+	const char *firecracker, *jailer; /* programs; "" = in the usual places */
+	const char *template_name;	  /* for the self-test */
+	bool json;			  /* tell it as one JSON object */
+	bool quick;			  /* no self-test */
+	bool verdict;			  /* no self-test, and the verdict alone is told */
 	/* Run in a child as root, and never return: a launcher with its socket at descriptor 3; a
 	 * whole server, with the configuration of the one that this machine has else. */
 	void (*launcher_main)(const struct doctor_server *s, const void *arg);

@@ -28,6 +28,7 @@ struct host {
 	const char *root; /* "" or an absolute path, put in front of every other path */
 	const char *state_dir, *user;
 	const struct host_ops *ops;
+	const char *firecracker, *jailer; /* configured programs; NULL or "" = the usual places */
 };
 
 /* ---- files ---- */

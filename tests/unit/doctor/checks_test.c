@@ -75,7 +75,7 @@ static void set_up(void)
 	tmpdir_make(&root);
 	memset(&report, 0, sizeof(report));
 	memset(&fake, 0, sizeof(fake));
-	host = (struct host){ root.path, "/var/lib/sandglass", "sandglass", &fake_ops };
+	host = (struct host){ root.path, "/var/lib/sandglass", "sandglass", &fake_ops, "", "" };
 }
 
 static void tear_down(void)
@@ -281,12 +281,13 @@ static const struct {
 	enum report_status status;
 	const char *words;
 } firecrackers[] = {
-	{ "Firecracker v1.14.0", REPORT_WARN, "1.14.0: too old" },
-	{ "Firecracker v1.15.0", REPORT_WARN, "1.15.0: too old" },
+	{ "Firecracker v1.14.0", REPORT_WARN, "1.14.0 is not used" },
+	{ "Firecracker v1.15.0", REPORT_WARN, "1.15.0 is not used" },
 	{ "Firecracker v1.15.1", REPORT_OK, "1.15.1" },
-	{ "Firecracker v1.16.0", REPORT_WARN, "1.16.1 mends" },
+	{ "Firecracker v1.16.0", REPORT_WARN, "1.16.0 is not used" },
 	{ "Firecracker v1.16.1", REPORT_OK, "1.16.1" },
-	{ "Firecracker v2.0.0", REPORT_OK, "2.0.0" },
+	{ "Firecracker v1.17.0", REPORT_OK, "1.17.0" },
+	{ "Firecracker v2.0.0", REPORT_WARN, "2.0.0 is not used" },
 	{ "nonsense", REPORT_WARN, "does not tell" },
 };
 
@@ -305,6 +306,19 @@ START_TEST(firecracker_versions)
 }
 END_TEST
 
+START_TEST(configured_firecracker)
+{
+	put("/usr/bin/firecracker", "#!/bin/sh\necho Firecracker v1.15.1\n");
+	put("/opt/fc/jailer", "#!/bin/sh\necho Jailer v1.17.0\n");
+	host.firecracker = "/opt/fc/firecracker";
+	host.jailer = "/opt/fc/jailer";
+	expect_line(check_programs, "firecracker", REPORT_WARN, "not installed", "releases");
+	expect_line(check_programs, "jailer", REPORT_OK, "1.17.0", NULL);
+	put("/opt/fc/firecracker", "#!/bin/sh\necho Firecracker v1.17.0\n");
+	expect_line(check_programs, "firecracker", REPORT_OK, "1.17.0", NULL);
+}
+END_TEST
+
 START_TEST(programs_absent_and_there)
 {
 	static const char *const names[][2] = { { "mkfs.erofs", "erofs-utils" },
@@ -319,7 +333,7 @@ START_TEST(programs_absent_and_there)
 	    "#!/bin/sh\necho 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)'\n");
 	expect_line(check_programs, "qemu-system-x86_64", REPORT_OK, "7.2.22", NULL);
 	put("/usr/bin/qemu-system-x86_64", "#!/bin/sh\necho 'QEMU emulator version 5.2.0'\n");
-	expect_line(check_programs, "qemu-system-x86_64", REPORT_WARN, "5.2.0: too old", "apt-get");
+	expect_line(check_programs, "qemu-system-x86_64", REPORT_WARN, "5.2 is too old", "apt-get");
 	put("/usr/bin/qemu-system-x86_64", "#!/bin/sh\necho 7.2.22; exit 1\n");
 	expect_line(check_programs, "qemu-system-x86_64", REPORT_WARN, "does not tell", "apt-get");
 }
@@ -405,6 +419,7 @@ TCase *doctor_checks_case(Suite *s)
 	tcase_add_test(tc, server_user);
 	tcase_add_loop_test(
 	    tc, firecracker_versions, 0, sizeof(firecrackers) / sizeof(firecrackers[0]));
+	tcase_add_test(tc, configured_firecracker);
 	tcase_add_test(tc, programs_absent_and_there);
 	tcase_add_test(tc, python_and_languages);
 	tcase_add_test(tc, programs_have_a_limit);
