@@ -92,7 +92,8 @@ static int add_devices(struct qemu_args *a, const struct qemu_conf *c)
 		r = add_disk(a, "root", VM_FD_ROOT, "readonly=on,file.locking=off");
 	if (r == 0)
 		r = add_disk(a, "disk", VM_FD_DISK,
-		    "cache.direct=on,cache.no-flush=on,discard=unmap,auto-read-only=off,file.locking=off");
+		    "cache.direct=on,cache.no-flush=on,discard=unmap,auto-read-only=off,file."
+		    "locking=off");
 	if (r == 0)
 		r = addf(a, "-device", "virtio-serial-device,max_ports=3");
 	if (r == 0)
