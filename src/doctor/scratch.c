@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "hostnet/netlink.h"
 #include "jail/cgroup.h"
+#include "jail/mnt.h"
 #include "launcher/instance.h"
 #include "launcher/slots.h"
 
@@ -26,8 +27,12 @@
 #define TRIES 64
 #define MOUNTINFO_MAX (4u << 20)
 
-/* What a server keeps below launcher/ that drivers start sandboxes from. */
-static const char *const shown[] = { "images", "kernels", "warm" };
+/* What a server keeps below launcher/ that drivers start sandboxes from. Layers are read-only: they
+ * are mounted with other owners, which no overlay can be, and nothing is written there. */
+static const struct {
+	const char *name;
+	bool read_only;
+} shown[] = { { "images", false }, { "kernels", false }, { "warm", false }, { "layers", true } };
 
 /* ---- the directory ---- */
 
@@ -130,7 +135,7 @@ static int open_dir(const char *path)
 }
 
 /* By descriptors: names may have what overlayfs takes for separators. */
-static int show(const struct scratch *s, const char *state_dir, const char *name)
+static int show(const struct scratch *s, const char *state_dir, const char *name, bool read_only)
 {
 	char from[PATH_LEN_MAX], to[PATH_LEN_MAX], up[PATH_LEN_MAX], work[PATH_LEN_MAX], opts[160];
 	int r = path_printf(from, sizeof(from), "%s/launcher/%s", state_dir, name);
@@ -143,7 +148,11 @@ static int show(const struct scratch *s, const char *state_dir, const char *name
 	CLEAN_FD int lower = r < 0 ? r : open_dir(from);
 	if (lower < 0)
 		return lower == -ENOENT ? 0 : lower;
-	if (mkdir(to, 0700) < 0 || mkdir(up, 0700) < 0 || mkdir(work, 0700) < 0)
+	if (mkdir(to, 0700) < 0)
+		return -errno;
+	if (read_only)
+		return mnt_bind(from, to, MNT_RO, -1);
+	if (mkdir(up, 0700) < 0 || mkdir(work, 0700) < 0)
 		return -errno;
 	CLEAN_FD int upper = open_dir(up);
 	CLEAN_FD int worker = open_dir(work);
@@ -162,11 +171,11 @@ static int show_all(const struct scratch *s, const char *state_dir, struct err *
 	if (r < 0)
 		return err_set(reterr, r, "%s: %s", launcher, err_name(r));
 	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
-		r = show(s, state_dir, shown[i]);
+		r = show(s, state_dir, shown[i].name, shown[i].read_only);
 		if (r < 0)
 			return err_set(reterr, r,
 			    "cannot show %s/launcher/%s to a private server: %s", state_dir,
-			    shown[i], err_name(r));
+			    shown[i].name, err_name(r));
 	}
 	return 0;
 }

@@ -9,11 +9,11 @@
  *   mounts               a mount table of their own, which goes with the last process. There, what
  *                        the server has built (images, kernels, warm snapshots) is seen through an
  *                        overlay: it can be read, but what a private server writes or removes lands
- *                        in DIR. A read-only bind mount would keep the launcher from writing an
- *                        initramfs for its agent.
- *   network              the same: interfaces, nftables and ip_forward are those of a new
- * namespace, so addresses, ports and settings of the machine are not touched instance             a
- * tag whose control groups nobody has and whose user ids are others than the server's
+ *                        in DIR. Layers of images are seen through a read-only mount. A read-only
+ * bind mount would keep the launcher from writing an initramfs for its agent. network the same:
+ * interfaces, nftables and ip_forward are those of a new namespace, so addresses, ports and
+ * settings of the machine are not touched instance             a tag whose control groups nobody
+ * has and whose user ids are others than the server's
  */
 #include <stdbool.h>
 

@@ -176,7 +176,7 @@ def test_what_a_server_has_built_is_only_read():
         os.chmod(where, 0o755)
         launcher = pathlib.Path(where, "state/launcher")
         for path in ("images/" + 64 * "0" + "/root.img", "images/odd.new/root.img", "kernels/6.1.0-0/vmlinux",
-                     "kernels/odd/vmlinux", "warm/" + 64 * "1" + "/mem", "warm/odd.new/mem"):
+                     "kernels/odd/vmlinux", "layers/" + 64 * "2" + "/file", "layers/odd/file", "warm/" + 64 * "1" + "/mem", "warm/odd.new/mem"):
             (launcher / path).parent.mkdir(parents=True)
             (launcher / path).write_bytes(os.urandom(100))
         before = tree(launcher)
