@@ -3,6 +3,7 @@ EXTRA_DIST += \
 	tests/bench/clients.py \
 	tests/bench/files.py \
 	tests/bench/idle.py \
+	tests/bench/microvm.py \
 	tests/bench/peer/app.py \
 	tests/bench/peer/files.go tests/bench/peer/files.py \
 	tests/bench/peer/jupyter_config.py \
