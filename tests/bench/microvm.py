@@ -31,6 +31,7 @@ class Link:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
         self.sock.connect(str(path))
         self.session, nonce = int.from_bytes(os.urandom(4), "big"), os.urandom(16)
         self.sock.sendall(bytes(FLUSH) + self.frame(HELLO, nonce))
@@ -153,6 +154,7 @@ class Clone:
     def __init__(self, process, where):
         self.process, self.where = process, where
         monitor = socket.socket(socket.AF_UNIX)
+        monitor.settimeout(60)
         monitor.connect(str(where / "monitor"))
         self.monitor = monitor.makefile("rw")
         self.monitor.readline()
@@ -161,7 +163,7 @@ class Clone:
         while self.ask("query-migrate").get("status") != "completed":
             time.sleep(0.0005)
         self.ask("cont")
-        self.control, self.data = Link(where / "control"), Link(where / "data")
+        self.control, self.data = Link(where / "control"), None
 
     def ask(self, command, **arguments):
         self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
@@ -188,6 +190,7 @@ class Clone:
         self.post("/init", sandboxId="recipe", templateId="recipe", envVars={}, user="user", workdir="/home/user")
 
     def run(self):
+        self.data = self.data or Link(self.where / "data")  # /wake drops connections of before
         status, said = self.data.call("POST", "/execute", CELL, [("sandglass-port", "49999")])
         if status != 200 or b'"2"' not in said:
             raise RuntimeError(f"{status} {said}")
@@ -196,7 +199,8 @@ class Clone:
         self.process.kill()
         self.process.wait()
         self.control.close()
-        self.data.close()
+        if self.data:
+            self.data.close()
         shutil.rmtree(self.where)
 
 
