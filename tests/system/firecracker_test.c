@@ -327,7 +327,7 @@ START_TEST(a_machine_in_its_jail)
 		drv->usage(f.s.inst, on_usage, &f.s);
 		good(&f);
 		ck_assert_uint_gt(f.s.usage.memory_bytes, 0);
-		ck_assert_uint_eq(f.s.usage.memory_limit, RIG_MEMORY + (64ull << 20));
+		ck_assert_uint_eq(f.s.usage.memory_limit, RIG_MEMORY);
 		ck_assert_uint_eq(f.s.usage.disk_limit, RIG_DISK);
 		drv->set_internet(f.s.inst, false, on_plain, &f.s);
 		good(&f);
