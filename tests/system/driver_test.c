@@ -10,54 +10,11 @@
 #include "image/template.h"
 #include "lib/test.h"
 #include "rig.h"
+#include "seen.h"
 #include "system_tests.h"
 #include "vmm/vmm.h"
 
 static const struct vmm_driver *const drv = &vmm_namespace_driver;
-
-struct seen {
-	int there;
-	struct err err;
-	struct vmm_inst *inst;
-	struct vmm_usage usage;
-	unsigned removed;
-	int exits;
-};
-
-static void on_plain(const struct err *err, void *arg)
-{
-	struct seen *s = arg;
-	s->err = *err;
-	s->there = 1;
-}
-
-static void on_inst(const struct err *err, struct vmm_inst *inst, void *arg)
-{
-	struct seen *s = arg;
-	s->inst = inst;
-	on_plain(err, arg);
-}
-
-static void on_usage(const struct err *err, const struct vmm_usage *u, void *arg)
-{
-	struct seen *s = arg;
-	if (u)
-		s->usage = *u;
-	on_plain(err, arg);
-}
-
-static void on_swept(const struct err *err, unsigned removed, void *arg)
-{
-	struct seen *s = arg;
-	s->removed = removed;
-	on_plain(err, arg);
-}
-
-static void on_event(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg)
-{
-	struct seen *s = arg;
-	s->exits += kind == VMM_END_EXITED;
-}
 
 static void wait_for(struct rig *r, struct seen *s)
 {

@@ -23,6 +23,7 @@
 #include "image/template.h"
 #include "lib/test.h"
 #include "rig.h"
+#include "seen.h"
 #include "system_tests.h"
 #include "vmm/firecracker/firecracker.h"
 #include "vmm/vmm.h"
@@ -32,15 +33,6 @@
 
 static const struct vmm_driver *const drv = &vmm_firecracker_driver;
 
-struct seen {
-	int there, exits;
-	int64_t status;
-	struct err err;
-	struct vmm_inst *inst;
-	struct vmm_usage usage;
-	unsigned removed;
-};
-
 struct fc {
 	struct rig rig;
 	struct vmm *vmm;
@@ -48,42 +40,6 @@ struct fc {
 	struct seen s;
 	unsigned made;
 };
-
-static void on_plain(const struct err *err, void *arg)
-{
-	struct seen *s = arg;
-	s->err = *err;
-	s->there = 1;
-}
-
-static void on_inst(const struct err *err, struct vmm_inst *inst, void *arg)
-{
-	struct seen *s = arg;
-	s->inst = inst;
-	on_plain(err, arg);
-}
-
-static void on_usage(const struct err *err, const struct vmm_usage *u, void *arg)
-{
-	struct seen *s = arg;
-	if (u)
-		s->usage = *u;
-	on_plain(err, arg);
-}
-
-static void on_swept(const struct err *err, unsigned removed, void *arg)
-{
-	struct seen *s = arg;
-	s->removed = removed;
-	on_plain(err, arg);
-}
-
-static void on_event(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg)
-{
-	struct seen *s = arg;
-	s->exits += kind == VMM_END_EXITED;
-	s->status = value;
-}
 
 static int wait_for(struct fc *f)
 {

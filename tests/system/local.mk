@@ -19,6 +19,7 @@ tests_system_system_test_SOURCES = \
 	tests/system/network_test.c \
 	tests/system/recovery_test.c \
 	tests/system/rig.c tests/system/rig.h \
+	tests/system/seen.c tests/system/seen.h \
 	tests/system/shell_base.h \
 	tests/system/system_test.c tests/system/system_tests.h
 tests_system_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/system

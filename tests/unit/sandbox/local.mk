@@ -14,6 +14,7 @@ check_PROGRAMS += tests/unit/sandbox/sandbox_test
 TESTS += tests/unit/sandbox/sandbox_test
 tests_unit_sandbox_sandbox_test_SOURCES = \
 	tests/unit/sandbox/clone_test.c \
+	tests/unit/sandbox/hold.c \
 	tests/unit/sandbox/lifecycle_test.c \
 	tests/unit/sandbox/list_test.c \
 	tests/unit/sandbox/memory_test.c \

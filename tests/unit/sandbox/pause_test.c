@@ -198,8 +198,6 @@ END_TEST
 
 /* ---- every step, every way ---- */
 
-enum wait_kind { WAIT_VMM, WAIT_GUEST, WAIT_STORE };
-
 static const struct step {
 	enum sandbox_job job;
 	const char *name;
@@ -234,29 +232,6 @@ static void fail_once(const struct step *st)
 		    "CREATE TRIGGER no BEFORE UPDATE ON sandboxes BEGIN"
 		    " SELECT RAISE(ABORT, 'no'); END",
 		    NULL, NULL, NULL);
-}
-
-static void hold(const struct step *st)
-{
-	if (st->kind == WAIT_VMM)
-		fake_vmm_script(w.vmm, st->call, FAKE_HOLD);
-	else if (st->kind == WAIT_GUEST)
-		fake_guests.script[st->call] = FAKE_GUEST_HOLD;
-	else
-		(void)pthread_mutex_lock(&w.store->db.lock);
-}
-
-static void release(const struct step *st, bool good)
-{
-	if (st->kind == WAIT_VMM) {
-		fake_vmm_script(w.vmm, st->call, FAKE_OK);
-		fake_vmm_release(w.vmm, st->call, good);
-	} else if (st->kind == WAIT_GUEST) {
-		fake_guests.script[st->call] = FAKE_GUEST_OK;
-		fake_guests_release(st->call, good);
-	} else {
-		(void)pthread_mutex_unlock(&w.store->db.lock);
-	}
 }
 
 /* A sandbox just before the job of the step. */
@@ -311,16 +286,17 @@ START_TEST(step_times_out)
 	const struct step *st = &steps[_i / 2];
 	struct ended e = { 0 };
 	struct sandbox *sb = ready_for(st);
-	hold(st);
+	hold_step(&w, st->kind, st->call);
 	begin(st, sb, &e);
 	world_until(&w, is_at(sb, st));
 	world_fire_limit(sb);
 	if (st->kind == WAIT_STORE)
-		release(st, true); /* nothing of the store can be undone before */
+		release_step(
+		    &w, st->kind, st->call, true); /* nothing of the store can be undone before */
 	world_until(&w, e.calls == 1);
 	ck_assert_int_eq(e.err.code == 0, st->final);
 	if (st->kind != WAIT_STORE)
-		release(st, _i % 2);
+		release_step(&w, st->kind, st->call, _i % 2);
 	world_settle(&w);
 	kill_all();
 	ck_assert_uint_eq(fake_vmm_live(w.vmm), 0);
@@ -333,13 +309,13 @@ START_TEST(killed_at_a_step)
 	const struct step *st = &steps[_i / 2];
 	struct ended e = { 0 }, k = { 0 };
 	struct sandbox *sb = ready_for(st);
-	hold(st);
+	hold_step(&w, st->kind, st->call);
 	begin(st, sb, &e);
 	world_until(&w, is_at(sb, st));
 	sandbox_kill(sb, SANDBOX_END_KILLED, on_ended, &k);
 	if (st->kind != WAIT_STORE)
 		world_settle(&w);
-	release(st, _i % 2);
+	release_step(&w, st->kind, st->call, _i % 2);
 	world_until(&w, k.calls == 1 && e.calls == 1);
 	ck_assert_int_eq(e.err.code, SANDBOX_E_STATE);
 	ck_assert_int_eq(k.err.code, 0);

@@ -26,8 +26,6 @@ static void teardown(void)
 
 /* ---- what a step waits for ---- */
 
-enum wait_kind { WAIT_VMM, WAIT_GUEST, WAIT_STORE };
-
 struct step {
 	enum sandbox_job job;
 	const char *name;
@@ -58,29 +56,6 @@ static void fail_step(const struct step *st)
 		    "CREATE TRIGGER no BEFORE INSERT ON sandboxes BEGIN"
 		    " SELECT RAISE(ABORT, 'no'); END",
 		    NULL, NULL, NULL);
-}
-
-static void hold_step(const struct step *st)
-{
-	if (st->kind == WAIT_VMM)
-		fake_vmm_script(w.vmm, st->call, FAKE_HOLD);
-	else if (st->kind == WAIT_GUEST)
-		fake_guests.script[st->call] = FAKE_GUEST_HOLD;
-	else
-		(void)pthread_mutex_lock(&w.store->db.lock); /* the worker waits for it */
-}
-
-static void release_step(const struct step *st, bool good)
-{
-	if (st->kind == WAIT_VMM) {
-		fake_vmm_script(w.vmm, st->call, FAKE_OK);
-		fake_vmm_release(w.vmm, st->call, good);
-	} else if (st->kind == WAIT_GUEST) {
-		fake_guests.script[st->call] = FAKE_GUEST_OK;
-		fake_guests_release(st->call, good);
-	} else {
-		(void)pthread_mutex_unlock(&w.store->db.lock);
-	}
 }
 
 /* The sandbox that is at the step, once one is. */
@@ -142,7 +117,7 @@ START_TEST(step_times_out)
 {
 	const struct step *st = &steps[_i / 2];
 	struct made m;
-	hold_step(st);
+	hold_step(&w, st->kind, st->call);
 	begin(&m);
 	world_until(&w, at_step(st) != NULL);
 	world_fire_limit(at_step(st));
@@ -150,7 +125,7 @@ START_TEST(step_times_out)
 	ck_assert_int_eq(m.err.code, -ETIMEDOUT);
 	ck_assert_msg(strstr(m.err.text, st->name) != NULL, "%s", m.err.text);
 	world_settle(&w);
-	release_step(st, _i % 2);
+	release_step(&w, st->kind, st->call, _i % 2);
 	nothing_left();
 }
 END_TEST
@@ -159,12 +134,12 @@ START_TEST(step_is_cancelled)
 {
 	const struct step *st = &steps[_i / 2];
 	struct made m;
-	hold_step(st);
+	hold_step(&w, st->kind, st->call);
 	begin(&m);
 	world_until(&w, at_step(st) != NULL);
 	sandbox_create_cancel(m.handle);
 	world_settle(&w);
-	release_step(st, _i % 2);
+	release_step(&w, st->kind, st->call, _i % 2);
 	nothing_left();
 	ck_assert_uint_eq(m.calls, 0);
 }
@@ -176,7 +151,7 @@ START_TEST(step_is_killed)
 	const struct step *st = &steps[_i / 2];
 	struct ended e = { 0 };
 	struct made m;
-	hold_step(st);
+	hold_step(&w, st->kind, st->call);
 	begin(&m);
 	world_until(&w, at_step(st) != NULL);
 	struct sandbox *sb = at_step(st);
@@ -186,7 +161,7 @@ START_TEST(step_is_killed)
 	else
 		sandbox_kill(sb, SANDBOX_END_KILLED, on_ended, &e);
 	world_settle(&w);
-	release_step(st, true);
+	release_step(&w, st->kind, st->call, true);
 	ck_assert_ptr_null(made_wait(&w, &m));
 	ck_assert_int_eq(m.err.code, -EIO);
 	world_until(&w, exits || e.calls == 1);
@@ -346,7 +321,7 @@ START_TEST(pooled_step)
 	enum mishap mishap = _i / N_POOLED % MISHAPS_;
 	bool good = _i / N_POOLED / MISHAPS_;
 	struct made m;
-	hold_step(st);
+	hold_step(&w, st->kind, st->call);
 	begin_pooled(&m);
 	world_until(&w, at_step(st) != NULL);
 	if (mishap == MISHAP_LIMIT)
@@ -355,7 +330,7 @@ START_TEST(pooled_step)
 		sandbox_create_cancel(m.handle);
 	else
 		fake_vmm_event(w.vmm, "ipooled", VMM_END_EXITED, 9);
-	release_step(st, good);
+	release_step(&w, st->kind, st->call, good);
 	if (mishap != MISHAP_CANCEL) {
 		ck_assert_msg(made_wait(&w, &m) != NULL, "%s", m.err.text);
 		ck_assert_str_ne(m.sb->id, "ipooled");
