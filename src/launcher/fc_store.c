@@ -21,8 +21,10 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "launcher/box.h"
+#include "launcher/cpu.h"
 #include "launcher/disk.h"
 #include "launcher/fc.h"
+#include "launcher/vm_save.h"
 
 #define WARM "fc/warm"
 #define SNAPSHOTS "fc/snapshots"
@@ -32,7 +34,6 @@
 #define MANIFEST_FORMAT 1u
 #define ORIGIN "made-of"
 #define ORIGIN_MAX 192
-#define CPUINFO_MAX (4u << 20)
 
 /* What a directory holds. */
 struct manifest {
@@ -41,27 +42,6 @@ struct manifest {
 };
 
 /* ---- the key ---- */
-
-/* The processor is the same only when all of these are. */
-static int add_cpu(struct buf *dst)
-{
-	static const char *const keys[] = { "vendor_id", "cpu family", "model", "stepping",
-		"microcode", "flags" };
-	CLEAN_BUF struct buf text = BUF_INIT;
-	char *save = NULL;
-	int r = fd_read_file(AT_FDCWD, "/proc/cpuinfo", CPUINFO_MAX, &text);
-	char *s = r == 0 ? buf_cstr(&text) : NULL;
-	if (!s)
-		return r < 0 ? r : -ENOMEM;
-	char *end = strstr(s, "\n\n");
-	if (end)
-		*end = '\0';
-	for (char *l = strtok_r(s, "\n", &save); l && r == 0; l = strtok_r(NULL, "\n", &save))
-		for (size_t i = 0; r == 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
-			if (str_after(l, keys[i]))
-				r = buf_printf(dst, "%s\n", l);
-	return r;
-}
 
 static int add_file(struct buf *dst, const char *path)
 {
@@ -93,7 +73,7 @@ int fc_key(struct server *s, const struct proto_create *want, const struct vm_im
 	if (r == 0)
 		r = add_file(&b, image->initrd_path); /* the agent is in it */
 	if (r == 0)
-		r = add_cpu(&b);
+		r = cpu_identity(&b);
 	if (r == 0)
 		r = hash_sha256_hex(buf_data(&b), buf_len(&b), dst);
 	return r < 0 ? err_set(reterr, r, "cannot name the warm snapshot: %s", err_name(r)) : 0;
@@ -435,14 +415,7 @@ int fc_forget_snapshot(const char *snapshot)
 
 int fc_snapshots_each(void (*fn)(const char *id, void *arg), void *arg)
 {
-	DIR *d = opendir(SNAPSHOTS);
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
-	for (struct dirent *e; (e = readdir(d)) != NULL;)
-		if (id_sandbox_valid(e->d_name))
-			fn(e->d_name, arg);
-	(void)closedir(d);
-	return 0;
+	return vm_each_snapshot_in(SNAPSHOTS, fn, arg);
 }
 
 static void sweep_dir(const char *parent)

@@ -8,6 +8,7 @@ liblauncher_a_SOURCES = \
 	src/launcher/box_watch.c \
 	src/launcher/builds.c src/launcher/builds.h \
 	src/launcher/child.c src/launcher/child.h \
+	src/launcher/cpu.c src/launcher/cpu.h \
 	src/launcher/client.c src/launcher/launcher.h \
 	src/launcher/disk.c src/launcher/disk.h \
 	src/launcher/images.c \

@@ -35,6 +35,8 @@ int vm_snapshot_path(const char *snapshot, const char *file, char *dst, size_t c
 bool vm_snapshot_needs(const char *key);
 /* Remove it. 0 also when there is none, or -errno. */
 int vm_snapshot_remove(struct server *s, const char *snapshot);
+/* Those that dir has; none when there is no dir. 0 or -errno. */
+int vm_each_snapshot_in(const char *dir, void (*fn)(const char *id, void *arg), void *arg);
 /* Every complete one. 0 or -errno. */
 int vm_snapshots_each(void (*fn)(const char *id, void *arg), void *arg);
 

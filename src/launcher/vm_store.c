@@ -37,9 +37,9 @@ bool vm_snapshot_needs(const char *key)
 	return needed;
 }
 
-int vm_snapshots_each(void (*fn)(const char *id, void *arg), void *arg)
+int vm_each_snapshot_in(const char *dir, void (*fn)(const char *id, void *arg), void *arg)
 {
-	DIR *d = opendir("snapshots");
+	DIR *d = opendir(dir);
 	if (!d)
 		return errno == ENOENT ? 0 : -errno;
 	for (struct dirent *e; (e = readdir(d)) != NULL;)
@@ -47,6 +47,11 @@ int vm_snapshots_each(void (*fn)(const char *id, void *arg), void *arg)
 			fn(e->d_name, arg);
 	(void)closedir(d);
 	return 0;
+}
+
+int vm_snapshots_each(void (*fn)(const char *id, void *arg), void *arg)
+{
+	return vm_each_snapshot_in("snapshots", fn, arg);
 }
 
 void vm_remove_leftovers(const char *dir, bool all)

@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
-#include "base/fdutil.h"
 #include "base/hash.h"
 #include "base/str.h"
 #include "hostnet/hostnet.h"
 #include "launcher/box.h"
+#include "launcher/cpu.h"
 #include "launcher/warm.h"
-
-#define CPUINFO_MAX (4u << 20)
-
-/* What the first processor is and can do. */
-static int add_cpu(struct buf *dst)
-{
-	static const char *const keys[] = { "vendor_id", "model name", "stepping", "flags" };
-	CLEAN_BUF struct buf text = BUF_INIT;
-	char *save = NULL;
-	int r = fd_read_file(AT_FDCWD, "/proc/cpuinfo", CPUINFO_MAX, &text);
-	char *s = r == 0 ? buf_cstr(&text) : NULL;
-	if (!s)
-		return r < 0 ? r : -ENOMEM;
-	char *end = strstr(s, "\n\n");
-	if (end)
-		*end = '\0';
-	for (const char *line = strtok_r(s, "\n", &save); line && r == 0;
-	     line = strtok_r(NULL, "\n", &save))
-		for (size_t i = 0; r == 0 && i < sizeof(keys) / sizeof(keys[0]); i++)
-			if (str_after(line, keys[i]))
-				r = buf_printf(dst, "%s\n", line);
-	return r;
-}
 
 static int hash_host(struct server *s, const struct proto_create *want, char dst[65])
 {
@@ -47,7 +23,7 @@ static int hash_host(struct server *s, const struct proto_create *want, char dst
 	    (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, want->vm.kvm,
 	    (unsigned long long)(vm_host_tsc_khz(&s->vm_host) + 500) / 1000);
 	if (r == 0)
-		r = add_cpu(&b);
+		r = cpu_identity(&b);
 	return r < 0 ? r : hash_sha256_hex(buf_data(&b), buf_len(&b), dst);
 }
 
