@@ -42,3 +42,7 @@ ssize_t fd_recv_msg(int sock, void *p, size_t n, int *fds, size_t max_fds, size_
 /* Listening unix stream socket at path (unlinked first), CLOEXEC and NONBLOCK: fd or -errno. */
 int fd_listen_unix(const char *path, mode_t mode, int backlog);
 int fd_connect_unix(const char *path); /* nonblocking; fd or -errno */
+
+/* Block n signals and read them (struct signalfd_siginfo) from a descriptor, CLOEXEC and NONBLOCK:
+ * fd or -errno. */
+int fd_open_signals(const int *signals, size_t n);

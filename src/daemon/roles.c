@@ -323,14 +323,8 @@ static void supervise(struct supervisor *s)
 static int watch_signals(struct supervisor *s)
 {
 	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
-	sigset_t set;
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		(void)sigaddset(&set, signals[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? -errno : 0;
+	s->signal_fd = fd_open_signals(signals, sizeof(signals) / sizeof(signals[0]));
+	return s->signal_fd < 0 ? s->signal_fd : 0;
 }
 
 static int set_up(struct supervisor *s, struct err *reterr)

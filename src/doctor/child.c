@@ -25,14 +25,8 @@
 int children_open(struct children *c)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	sigset_t set;
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		(void)sigaddset(&set, signals[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	c->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return c->signal_fd < 0 ? -errno : 0;
+	c->signal_fd = fd_open_signals(signals, sizeof(signals) / sizeof(signals[0]));
+	return c->signal_fd < 0 ? c->signal_fd : 0;
 }
 
 void children_close(struct children *c)

@@ -238,32 +238,6 @@ static void create_sandbox(struct call *c, const ProtobufCMessage *m)
 	finish_err(c, &err);
 }
 
-/* ---- KillSandbox ---- */
-static void on_killed(const struct err *err, void *arg)
-{
-	Sandglass__V1__KillSandboxResponse m = SANDGLASS__V1__KILL_SANDBOX_RESPONSE__INIT;
-	struct pending *p = arg;
-	if (p->call && err->code)
-		finish_err(p->call, err);
-	else if (p->call)
-		service_call_answer(p->call, 0, &m.base);
-	pending_unref(p);
-}
-
-static void kill_sandbox(struct call *c, const ProtobufCMessage *m)
-{
-	const Sandglass__V1__KillSandboxRequest *q = (const void *)m;
-	struct auth_team team;
-	struct sandbox *sb =
-	    service_call_team(c, &team) ? service_call_sandbox(c, &team, q->sandbox_id) : NULL;
-	struct pending *p = sb ? pending_new(c, &team) : NULL;
-	if (!p)
-		return;
-	p->refs++;
-	sandbox_kill(sb, SANDBOX_END_KILLED, on_killed, p);
-}
-
-/* ---- PauseSandbox, ResumeSandbox ---- */
 /* A call on a sandbox that waits; NULL: answered. */
 static struct pending *pending_on(struct call *c, const char *id, struct sandbox **ret_sb)
 {
@@ -277,15 +251,37 @@ static struct pending *pending_on(struct call *c, const char *id, struct sandbox
 	return p;
 }
 
-static void on_paused(const struct err *err, void *arg)
+/* Answers with a message that says nothing more than that it was done. */
+static void finish_pending(struct pending *p, const struct err *err, const ProtobufCMessage *m)
 {
-	Sandglass__V1__PauseSandboxResponse m = SANDGLASS__V1__PAUSE_SANDBOX_RESPONSE__INIT;
-	struct pending *p = arg;
 	if (p->call && err->code)
 		finish_err(p->call, err);
 	else if (p->call)
-		service_call_answer(p->call, 0, &m.base);
+		service_call_answer(p->call, 0, m);
 	pending_unref(p);
+}
+
+/* ---- KillSandbox ---- */
+static void on_killed(const struct err *err, void *arg)
+{
+	Sandglass__V1__KillSandboxResponse m = SANDGLASS__V1__KILL_SANDBOX_RESPONSE__INIT;
+	finish_pending(arg, err, &m.base);
+}
+
+static void kill_sandbox(struct call *c, const ProtobufCMessage *m)
+{
+	const Sandglass__V1__KillSandboxRequest *q = (const void *)m;
+	struct sandbox *sb;
+	struct pending *p = pending_on(c, q->sandbox_id, &sb);
+	if (p)
+		sandbox_kill(sb, SANDBOX_END_KILLED, on_killed, p);
+}
+
+/* ---- PauseSandbox, ResumeSandbox ---- */
+static void on_paused(const struct err *err, void *arg)
+{
+	Sandglass__V1__PauseSandboxResponse m = SANDGLASS__V1__PAUSE_SANDBOX_RESPONSE__INIT;
+	finish_pending(arg, err, &m.base);
 }
 
 static void pause_sandbox(struct call *c, const ProtobufCMessage *m)
