@@ -12,7 +12,7 @@ import time
 import pytest
 from e2b import SandboxException
 from e2b_code_interpreter import Sandbox
-from host import inside, output, wait_until
+from host import inside, output, vmm_of, wait_until
 from test_recovery import child, eventually
 
 STATE = pathlib.Path(os.environ["SANDGLASS_TEST_STATE"])
@@ -26,15 +26,6 @@ def read(path):
 (os.getrandom(16).hex(), random.random(), str(uuid.uuid4()), read("/etc/machine-id"),
  read("/proc/sys/kernel/random/boot_id"), time.time())
 """
-
-
-def vmm_of(sandbox):
-    """Process id of the sandbox's VMM: what is in its cgroup."""
-    for group in pathlib.Path("/sys/fs/cgroup").glob(f"**/sandglass-*/{sandbox.sandbox_id}/cgroup.procs"):
-        for pid in group.read_text().split():
-            if "qemu" in pathlib.Path("/proc", pid, "comm").read_text():
-                return int(pid)
-    raise LookupError(f"{sandbox.sandbox_id} has no VMM")
 
 
 def state_of(sandbox):
@@ -281,7 +272,7 @@ def test_memory_of_the_guest_is_its_own(new_sandbox):
 def test_time_is_stepped_for_timers_too(new_sandbox):
     """A sleep that spans a pause ends after what was left of it, and dates are of today."""
     sandbox = new_sandbox()
-    started = sandbox.commands.run("sleep 3; date +%s >/tmp/woke", background=True)
+    started = sandbox.commands.run("sleep 3; date +%s >/tmp/date; mv /tmp/date /tmp/woke", background=True)
     sandbox.pause()
     time.sleep(4)
     sandbox.connect(timeout=120)
