@@ -24,7 +24,14 @@
 
 #define TAP_SYSCTL "/proc/sys/net/ipv4/conf/" TAP_NAME
 
+/* What has no route is refused with an error that is final for UDP, too: the kernel's own is not,
+ * and a guest without internet would wait for its name server. */
 static const char rules[] = "table ip guest {\n"
+			    "  chain prerouting {\n"
+			    "    type filter hook prerouting priority filter; policy accept;\n"
+			    "    iifname \"" TAP_NAME "\" fib daddr oif missing"
+			    " reject with icmp net-prohibited\n"
+			    "  }\n"
 			    "  chain postrouting {\n"
 			    "    type nat hook postrouting priority srcnat; policy accept;\n"
 			    "    oifname \"" MAKER_LINK "\" masquerade\n"
@@ -86,6 +93,8 @@ static int configure(struct err *reterr)
 		r = set_file("/proc/sys/net/ipv6/conf/" TAP_NAME "/disable_ipv6", "1");
 	if (r == 0)
 		r = set_file(TAP_SYSCTL "/rp_filter", "1");
+	if (r == 0) /* the guest hears of every refusal, not of one a second */
+		r = set_file("/proc/sys/net/ipv4/icmp_ratelimit", "0");
 	if (r == 0)
 		r = netlink_add_address(nl, TAP_NAME, address, TAP_PREFIX);
 	if (r == 0)
