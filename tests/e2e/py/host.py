@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import time
 
+DRIVER = os.environ["SANDGLASS_TEST_DRIVER"]
 STATE = pathlib.Path(os.environ["SANDGLASS_TEST_STATE"])
 PROC = pathlib.Path("/proc")
 
@@ -18,8 +19,19 @@ def inside(sandbox, code, **options):
     return ast.literal_eval(execution.text)[0]
 
 
+def vmm_of(sandbox):
+    """Process id of the sandbox's VMM: what is in its cgroup."""
+    for group in pathlib.Path("/sys/fs/cgroup").glob(f"**/sandglass-*/{sandbox.sandbox_id}/cgroup.procs"):
+        for pid in group.read_text().split():
+            if (PROC / pid / "comm").read_text().startswith(DRIVER[:4]):
+                return int(pid)
+    raise LookupError(f"{sandbox.sandbox_id} has no VMM")
+
+
 def agent_pid(sandbox):
-    """Process 1 of the sandbox, by its number here."""
+    """Process 1 of the sandbox, by its number here; that of its VMM, where it is a microVM."""
+    if DRIVER != "namespace":
+        return vmm_of(sandbox)
     namespace = inside(sandbox, "import os; os.readlink('/proc/self/ns/pid')")
     for process in PROC.glob("[0-9]*"):
         try:
@@ -36,7 +48,9 @@ def status(pid):
 
 
 def first_id(pid):
-    """User number here of root there."""
+    """User number here of root there; of a microVM the one of its VMM."""
+    if DRIVER != "namespace":
+        return int(status(pid)["Uid"].split()[0])
     inside_id, here, count = map(int, (PROC / str(pid) / "uid_map").read_text().split())
     assert inside_id == 0 and count == 65536
     return here

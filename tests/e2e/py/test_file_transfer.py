@@ -234,11 +234,11 @@ def resident(pid):
 
 def test_200_mb_with_flat_memory(new_sandbox):
     box = new_sandbox()
-    agent = host.agent_pid(box)
     daemon = int((host.STATE / "sandglassd.pid").read_text())
+    own = [host.agent_pid(box)] if host.DRIVER == "namespace" else []  # a VMM's is all of its guest's
     piece = os.urandom(MIB)
     digest = hashlib.sha256(piece * 200).hexdigest()
-    most = {agent: 0, daemon: 0}
+    most = dict.fromkeys([daemon, *own], 0)
 
     def watch(pieces):
         for p in pieces:
@@ -255,7 +255,7 @@ def test_200_mb_with_flat_memory(new_sandbox):
         got.update(p)
     assert got.hexdigest() == digest
     grown = {pid: most[pid] - before[pid] for pid in most}
-    assert grown[agent] < 8 * MIB and grown[daemon] < 8 * MIB, grown
+    assert all(n < 8 * MIB for n in grown.values()), grown
 
 
 @pytest.fixture(scope="module")

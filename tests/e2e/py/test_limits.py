@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 from e2b import NotFoundException, SandboxException, TimeoutException
-from host import PROC, STATE, agent_pid, alive, first_id, inside, wait_until
+from host import DRIVER, PROC, STATE, agent_pid, alive, first_id, inside, wait_until
 
 SANDBOXES = "sandglass.v1.SandboxService"
 CODE = "sandglass.v1.CodeInterpreter"
@@ -157,6 +157,7 @@ def test_many_small_kernels_do_not_cost_the_sandbox(new_sandbox):
     assert sandbox.run_code("1 + 1").text == "2"
 
 
+@pytest.mark.skipif(DRIVER != "namespace", reason="a microVM has no memory but its guest's for files to be kept in")
 def test_files_in_memory_count(new_sandbox):
     sandbox = new_sandbox()
     code = """
@@ -215,7 +216,7 @@ def test_full_disk(client, key, new_sandbox, sandbox):
     assert inside(full, FILL.format(path="/usr/lib/more"))[1] <= 8 << 20  # one disk for all of its folders
     assert full.run_code("1 + 1").text == "2"
     assert inside(sandbox, "open('/tmp/x', 'wb').write(bytes(1 << 20))") == 1 << 20  # the neighbour
-    assert inside(full, "os.remove('/home/user/big'); os.remove('/usr/lib/more'); open('/tmp/x', 'w').write('room again')") == 10
+    assert inside(full, "os.system('rm -f /home/user/big /usr/lib/more'); open('/tmp/x', 'w').write('room again')") == 10
     assert full.kill()
     wait_until(lambda: disk_used() - before < 128 << 20)
     assert os.statvfs(STATE).f_bavail > 0.5 * machine

@@ -1,6 +1,7 @@
 """What a sandbox of template "base" offers to commands, as E2B's does; contrib/packages run and languages install it."""
 import pytest
 from e2b import Sandbox
+from host import DRIVER
 
 
 @pytest.fixture(scope="module")
@@ -49,4 +50,5 @@ def test_node_and_python_projects(base):
 def test_sudo_is_refused_with_a_reason(base):
     """There is no setuid in a sandbox; the user root is asked for instead."""
     assert base.commands.run("id -u", user="root").stdout == "0\n"
-    assert base.commands.run("cat /proc/self/status | grep NoNewPrivs").stdout.split() == ["NoNewPrivs:", "1"]
+    if DRIVER == "namespace":  # in a microVM it would lead no further than "root" does
+        assert base.commands.run("cat /proc/self/status | grep NoNewPrivs").stdout.split() == ["NoNewPrivs:", "1"]
