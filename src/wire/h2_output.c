@@ -137,10 +137,11 @@ static int message_sent(struct h2_session *h, struct http_stream *st)
 	    nghttp2_session_get_stream_remote_close(h->ng, st->id) == 1)
 		return 0;
 	int32_t id = st->id;
-	bool is_long = st->peer.length > H2_DISCARD_MAX || h->draining;
+	/* A peer whose tunnel was declined has no request to end. */
+	bool is_over = st->peer.upgrade || st->peer.length > H2_DISCARD_MAX || h->draining;
 	http_stream_closed(st, 0);
 	/* The window as wide as all that is read. */
-	int r = is_long ? nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR)
+	int r = is_over ? nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR)
 			: nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, id,
 			      H2_DISCARD_MAX + (int32_t)h->base.conf.stream_window);
 	return r == NGHTTP2_ERR_NOMEM ? r : 0;

@@ -508,6 +508,23 @@ START_TEST(rest_that_is_known_to_be_long_is_reset)
 }
 END_TEST
 
+/* Its client would wait for an end of the tunnel that it did not get. */
+START_TEST(declined_tunnel_is_reset)
+{
+	static const struct field head[] = { { ":method", "CONNECT" }, { ":protocol", "websocket" },
+		{ ":scheme", "http" }, { ":path", "/" }, { ":authority", "a" }, { NULL, NULL } };
+	open_server();
+	p.manual = true;
+	put_fields(head, 0);
+	ck_assert_int_gt(feed(), 0);
+	ck_assert_int_eq(exchange_respond(p.x[0], 404, -1, true), 0);
+	peer_flush(&p);
+	ck_assert_int_eq(frame_error(&p.wire, F_RST, 1), 0);
+	still_served(3);
+	close_server();
+}
+END_TEST
+
 /* As our own clients do when they have the answer: no flood, however often. */
 START_TEST(client_stops_what_was_answered)
 {
@@ -567,6 +584,7 @@ void h2_session_tests(Suite *s)
 	tcase_add_test(tc, rest_of_a_request_is_read);
 	tcase_add_test(tc, rest_that_does_not_end_is_reset);
 	tcase_add_test(tc, rest_that_is_known_to_be_long_is_reset);
+	tcase_add_test(tc, declined_tunnel_is_reset);
 	tcase_add_test(tc, client_stops_what_was_answered);
 	tcase_add_test(tc, our_client_stops_its_request);
 	tcase_add_test(tc, sniffing);
