@@ -101,16 +101,16 @@ for (const [name, [create, options]] of Object.entries(KINDS)) {
 
     test("errors have their code and text", async () => {
       const cases = [
-        [sandboxes.getSandbox({ sandboxId: "x" }), Code.Unauthenticated, /./],
-        [sandboxes.getSandbox({ sandboxId: "inosuchsandbox" }, { headers: keyHeaders }), Code.NotFound, /inosuchsandbox/],
-        [sandboxes.createSandbox({ template: "nöpe" }, { headers: keyHeaders }), Code.NotFound, /nöpe/],
-        [sandboxes.listSandboxes({ pageSize: 4000000000 }, { headers: keyHeaders }), Code.InvalidArgument, /page_size/],
-        [code.createContext({ language: "cobol" }, data), Code.FailedPrecondition, /cobol/],
-        [all(code.execute({ code: "1", contextId: "none" }, data)), Code.NotFound, /none/],
-        [all(code.attach({ executionId: "none" }, data)), Code.NotFound, /none/],
+        [() => sandboxes.getSandbox({ sandboxId: "x" }), Code.Unauthenticated, /./],
+        [() => sandboxes.getSandbox({ sandboxId: "inosuchsandbox" }, { headers: keyHeaders }), Code.NotFound, /inosuchsandbox/],
+        [() => sandboxes.createSandbox({ template: "nöpe" }, { headers: keyHeaders }), Code.NotFound, /nöpe/],
+        [() => sandboxes.listSandboxes({ pageSize: 4000000000 }, { headers: keyHeaders }), Code.InvalidArgument, /page_size/],
+        [() => code.createContext({ language: "cobol" }, data), Code.FailedPrecondition, /cobol/],
+        [() => all(code.execute({ code: "1", contextId: "none" }, data)), Code.NotFound, /none/],
+        [() => all(code.attach({ executionId: "none" }, data)), Code.NotFound, /none/],
       ];
       for (const [call, wanted, words] of cases) {
-        const error = await failure(call);
+        const error = await failure(call());
         assert.equal(error.code, wanted, error.message);
         assert.match(error.rawMessage, words);
       }
