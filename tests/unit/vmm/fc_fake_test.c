@@ -386,15 +386,18 @@ static void say(int fd, const char *text)
 	ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
-/* What comes within ms; "" = the end; NULL = nothing. */
+/* What comes within ms, at most a line of it; "" = the end; NULL = nothing. */
 static const char *hear(int fd, int ms)
 {
 	static char text[64];
 	struct pollfd p = { fd, POLLIN, 0 };
+	size_t n = 0;
 	if (poll(&p, 1, ms) == 0)
 		return NULL;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
+	while (n < sizeof(text) - 1 && (n == 0 || text[n - 1] != '\n') &&
+	       (n == 0 || poll(&p, 1, 100) > 0) && read(fd, text + n, 1) == 1)
+		n++;
+	text[n] = '\0';
 	return text;
 }
 
