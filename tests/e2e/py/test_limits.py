@@ -216,7 +216,8 @@ def test_full_disk(client, key, new_sandbox, sandbox):
     assert inside(full, FILL.format(path="/usr/lib/more"))[1] <= 8 << 20  # one disk for all of its folders
     assert full.run_code("1 + 1").text == "2"
     assert inside(sandbox, "open('/tmp/x', 'wb').write(bytes(1 << 20))") == 1 << 20  # the neighbour
-    assert inside(full, "os.system('rm -f /home/user/big /usr/lib/more'); open('/tmp/x', 'w').write('room again')") == 10
+    more = "os.remove('/usr/lib/more'); " if DRIVER == "namespace" else ""  # a guest has no room for its name
+    assert inside(full, f"os.remove('/home/user/big'); {more}open('/tmp/x', 'w').write('room again')") == 10
     assert full.kill()
     wait_until(lambda: disk_used() - before < 128 << 20)
     assert os.statvfs(STATE).f_bavail > 0.5 * machine
