@@ -183,6 +183,9 @@ START_TEST(guests_have_the_network_of_their_slot)
 	char unreachable[16];
 	(void)snprintf(unreachable, sizeof(unreachable), "%d", ENETUNREACH);
 	qemu_rig_expect(&q, &a, "tcp 10.1.2.3 80", unreachable);
+	/* at once and each time, so that no name is waited for */
+	for (int i = 0; i < 5; i++)
+		qemu_rig_expect(&q, &a, "udp 10.1.2.3 53", unreachable);
 	spec.internet = false;
 	(void)str_copy(spec.id, sizeof(spec.id), "ib");
 	expect_ok(qemu_rig_create(&q, &b, &spec), &b);

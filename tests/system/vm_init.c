@@ -11,6 +11,7 @@
  *   write TEXT     to a file on the disk; read: what is in it
  *   fill           the disk with data until it is full
  *   tcp ADDR PORT  connects: "0" or an errno
+ *   udp ADDR PORT  sends, and waits for an answer: "0" or an errno
  *   panic, off, reboot
  */
 #ifndef _GNU_SOURCE
@@ -183,18 +184,21 @@ static void fill_disk(char *out)
 	(void)snprintf(out, LINE_MAX_LEN, "%llu %d", total, e);
 }
 
-static void connect_to(const char *args, char *out)
+static void reach(int type, const char *args, char *out)
 {
-	char host[64];
+	char host[64], byte = 'b';
 	unsigned port = 0;
 	struct timeval limit = { 5, 0 };
 	struct sockaddr_in sa = { .sin_family = AF_INET };
 	(void)sscanf(args, "%63s %u", host, &port);
 	(void)inet_pton(AF_INET, host, &sa.sin_addr);
 	sa.sin_port = htons((unsigned short)port);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	int r = connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? errno : 0;
+	if (type == SOCK_DGRAM && r == 0)
+		r = send(fd, &byte, 1, 0) < 0 || recv(fd, &byte, 1, 0) < 0 ? errno : 0;
 	(void)close(fd);
 	(void)snprintf(out, LINE_MAX_LEN, "%d", r);
 }
@@ -225,7 +229,9 @@ static void run(char *line, char *out)
 	else if (strcmp(line, "fill") == 0)
 		fill_disk(out);
 	else if (strcmp(line, "tcp") == 0)
-		connect_to(args, out);
+		reach(SOCK_STREAM, args, out);
+	else if (strcmp(line, "udp") == 0)
+		reach(SOCK_DGRAM, args, out);
 	else if (strcmp(line, "panic") == 0)
 		crash();
 	else if (strcmp(line, "off") == 0)
