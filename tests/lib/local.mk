@@ -4,6 +4,7 @@ EXTRA_DIST += tests/lib/test.h tests/run_all
 include tests/lib/proto.mk
 # Stand-ins for Firecracker and its jailer; static, as they run in a root with nothing else in it.
 EXTRA_PROGRAMS += tests/lib/fake_firecracker/firecracker tests/lib/fake_firecracker/jailer
+CLEANFILES += tests/lib/fake_firecracker/firecracker tests/lib/fake_firecracker/jailer
 tests_lib_fake_firecracker_firecracker_SOURCES = \
 	tests/lib/fake_firecracker/api.c \
 	tests/lib/fake_firecracker/fake.h \
