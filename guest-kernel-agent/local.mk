@@ -28,9 +28,11 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/ports/gateway.c guest-kernel-agent/ports/gateway.h \
 	guest-kernel-agent/ports/ports.c guest-kernel-agent/ports/ports.h \
 	guest-kernel-agent/system/control.c guest-kernel-agent/system/control.h \
+	guest-kernel-agent/system/held.c guest-kernel-agent/system/held.h \
 	guest-kernel-agent/system/identity.c guest-kernel-agent/system/identity.h \
 	guest-kernel-agent/system/init.c guest-kernel-agent/system/init.h \
 	guest-kernel-agent/system/init_net.c guest-kernel-agent/system/init_net.h \
+	guest-kernel-agent/system/limits.c guest-kernel-agent/system/limits.h \
 	guest-kernel-agent/system/machine.c guest-kernel-agent/system/machine.h \
 	guest-kernel-agent/system/marks.c guest-kernel-agent/system/marks.h \
 	guest-kernel-agent/system/metrics.c guest-kernel-agent/system/metrics.h \

@@ -40,6 +40,7 @@
 #include "guest-kernel-agent/system/init.h"
 #include "guest-kernel-agent/system/machine.h"
 #include "guest-kernel-agent/system/metrics.h"
+#include "guest-kernel-agent/system/limits.h"
 #include "guest-kernel-agent/system/notices.h"
 #include "guest-kernel-agent/system/reaper.h"
 #include "guest-kernel-agent/system/vm_channels.h"
@@ -73,6 +74,7 @@ struct agent {
 	struct identity *identity;
 	struct metrics *metrics;
 	struct notices notices;
+	struct limits *limits;
 	struct contexts *contexts;
 	struct executions *executions;
 	struct interpreter *interpreter;
@@ -256,6 +258,7 @@ static void agent_fini(struct agent *a)
 	contexts_free(a->contexts);
 	executions_free(a->executions);
 	control_free(a->control);
+	limits_free(a->limits);
 	metrics_free(a->metrics);
 	identity_free(a->identity);
 	reaper_free(a->reaper);
@@ -334,6 +337,8 @@ static int make_parts(struct agent *a, const struct options *o)
 	a->processes = a->loop ? make_processes(a) : NULL;
 	if (!a->reaper || !a->identity || !a->metrics || !a->processes || make_code_parts(a) < 0)
 		return -ENOMEM;
+	if (a->machine && !(a->limits = limits_new(a->loop, MACHINE_CGROUP)))
+		return -ENOMEM;
 	struct control_conf cc = { .loop = a->loop,
 		.identity = a->identity,
 		.contexts = a->contexts,
@@ -342,6 +347,7 @@ static int make_parts(struct agent *a, const struct options *o)
 		.metrics = a->metrics,
 		.notices = &a->notices,
 		.machine = a->machine,
+		.limits = a->limits,
 		.drop_data = drop_data,
 		.arg = a,
 		.mark_dir = a->dirs.marks,

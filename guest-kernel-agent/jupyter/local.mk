@@ -16,6 +16,7 @@ libjupyter_a_SOURCES = \
 	guest-kernel-agent/jupyter/text.c guest-kernel-agent/jupyter/text.h \
 	guest-kernel-agent/jupyter/zmtp.c guest-kernel-agent/jupyter/zmtp.h \
 	guest-kernel-agent/python/install.c guest-kernel-agent/python/install.h \
+	guest-kernel-agent/system/counter.c guest-kernel-agent/system/counter.h \
 	guest-kernel-agent/system/environ.c guest-kernel-agent/system/environ.h \
 	guest-kernel-agent/system/oom.c guest-kernel-agent/system/oom.h \
 	guest-kernel-agent/system/spawn.c guest-kernel-agent/system/spawn.h \

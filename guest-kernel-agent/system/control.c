@@ -16,7 +16,9 @@
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/python/install.h"
+#include "guest-kernel-agent/system/held.h"
 #include "guest-kernel-agent/system/identity.h"
+#include "guest-kernel-agent/system/limits.h"
 #include "guest-kernel-agent/system/machine.h"
 #include "guest-kernel-agent/system/marks.h"
 #include "guest-kernel-agent/system/metrics.h"
@@ -306,6 +308,8 @@ static int init(struct control *c, const json_t *o, struct err *reterr)
 		return r;
 	bool first = r == 0;
 	r = configure_contexts(c, reterr); /* again: what failed at the first one may work now */
+	if (first && c->conf.limits)
+		limits_begin(c->conf.limits);
 	if (first)
 		warmup_reseed(c->conf.contexts);
 	return r;
@@ -379,7 +383,7 @@ static uint64_t query_wait(const struct http_stream *st)
 	const char *query = strchr(http_stream_peer_head(st)->path, '?');
 	const char *text = query ? str_after(query + 1, "wait=") : NULL;
 	uint64_t ms;
-	return text && str_u64(text, READY_WAIT_MAX_MS, &ms) == 0 ? ms : 0;
+	return text && str_u64(text, HELD_MAX_MS, &ms) == 0 ? ms : 0;
 }
 
 void control_on_request(struct http_stream *st, void *arg)
@@ -392,6 +396,8 @@ void control_on_request(struct http_stream *st, void *arg)
 			http_stream_reset(st, HTTP_RESET_INTERNAL);
 	} else if (request_is(st, "GET", path, "/ready")) {
 		ready_handle(c->ready, st, query_wait(st));
+	} else if (c->conf.limits && request_is(st, "GET", path, "/limits")) {
+		limits_handle(c->conf.limits, st, http_stream_peer_head(st)->path);
 	} else if (request_is(st, "GET", path, "/state")) {
 		answer_state(c, st);
 	} else if (request_is(st, "GET", path, "/metrics")) {

@@ -5,14 +5,19 @@
  * channel can reach.
  *
  *   POST /boot     the template: {templateId, user, workdir, env{}, kernels[], pids}; kernels
- * start, and at most that many processes run. 204 GET  /ready    200 once they answered, else 503
- * with the reason, after waiting up to ?wait=MS POST /quiesce  {}: ready for a snapshot. 204 when
- * nothing runs and all is on the disk, and data connections were closed; else 409 with what runs
+ *                  start, and at most that many processes run. 204
+ *   GET  /ready    200 once they answered, else 503 with the reason, after up to ?wait=MS
+ *   POST /quiesce  {}: ready for a snapshot. 204 when nothing runs and all is on the disk, and data
+ *                  connections were closed; else 409 with what runs
  *   POST /wake     {timestamp, entropy, hostname}: a copy of a snapshot runs. 204 when the machine
- * is one of its own; then /ready waits for the kernels' warm-up. Again does it again POST /init the
- * sandbox: {sandboxId, templateId, accessToken, envVars{}, timestamp, entropy, user, workdir}. 204
- * once, and for the same again; 409 for another GET  /state    {initialised, sandboxId} POST
- * /notice   {kind, count}: something that only the host can see GET  /metrics  as envd's
+ *                  is one of its own; then /ready waits for the kernels' warm-up. Again does it
+ *                  again
+ *   POST /init     the sandbox: {sandboxId, templateId, accessToken, envVars{}, timestamp, entropy,
+ *                  user, workdir}. 204 once, and for the same again; 409 for another
+ *   GET  /state    {initialised, sandboxId}
+ *   POST /notice   {kind, count}: something that only the host can see
+ *   GET  /limits   of a virtual machine: what only it can see (limits.h)
+ *   GET  /metrics  as envd's
  */
 #include "guest-kernel-agent/system/notices.h"
 
@@ -21,6 +26,7 @@ struct control;
 struct executions;
 struct http_stream;
 struct identity;
+struct limits;
 struct loop;
 struct machine;
 struct processes;
@@ -35,6 +41,7 @@ struct control_conf {
 	struct metrics *metrics;
 	struct notices *notices;
 	const struct machine *machine; /* NULL: clock and identities are somebody else's */
+	struct limits *limits;	       /* NULL: the host sees them */
 	void (*drop_data)(void *arg);  /* break all connections of the data channel; may be NULL */
 	void *arg;
 	const char *mark_dir;	/* where the marker files go */

@@ -302,8 +302,10 @@ static int link_devices(void)
 static int mount_rest(struct init *in)
 {
 	static const struct mounting list[] = {
-		{ "tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755" },
-		{ "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777" },
+		/* Of the machine's memory: whoever fills both leaves enough for the agent, and for
+		 * the kernel to kill in. */
+		{ "tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755,size=10%" },
+		{ "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777,size=25%" },
 		{ "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "ptmxmode=0666,mode=0620,gid=5" },
 		{ "cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
 	};

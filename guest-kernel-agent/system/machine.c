@@ -23,7 +23,6 @@
 #define HOST_NAME_MAX_LEN 63
 #define HOST_NAME_SET "abcdefghijklmnopqrstuvwxyz0123456789-"
 #define CGROUPS "/sys/fs/cgroup"
-#define CGROUP CGROUPS "/sandbox"
 #define BOOT_ID "/run/sandglass/boot_id"
 #define BOOT_ID_SHOWN "/proc/sys/kernel/random/boot_id"
 #define MACHINE_ID_BYTES 16
@@ -112,16 +111,18 @@ int machine_limit_processes(const struct machine *m, uint64_t max, struct err *r
 	char text[24] = "max";
 	if (max)
 		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)max);
-	return set(m, CGROUP "/pids.max", text, reterr);
+	return set(m, MACHINE_CGROUP "/pids.max", text, reterr);
 }
 
-/* Everything that we start is in it like we are. */
+/* Everything that we start is in it like we are. A kernel that has no accounts of memory does not
+ * say when it killed for it. */
 static int enter_cgroup(const struct machine *m, struct err *reterr)
 {
+	(void)set(m, CGROUPS "/cgroup.subtree_control", "+memory", NULL);
 	int r = set(m, CGROUPS "/cgroup.subtree_control", "+pids", reterr);
 	if (r == 0)
-		r = fail(reterr, path_mkdir_p(CGROUP, 0755), CGROUP);
-	return r < 0 ? r : set(m, CGROUP "/cgroup.procs", "1", reterr);
+		r = fail(reterr, path_mkdir_p(MACHINE_CGROUP, 0755), MACHINE_CGROUP);
+	return r < 0 ? r : set(m, MACHINE_CGROUP "/cgroup.procs", "1", reterr);
 }
 
 /* Memory that was used within the last second is not taken back to go on for a while with what is

@@ -10,6 +10,9 @@
 
 struct err;
 
+/* Everything of the machine is in it. */
+#define MACHINE_CGROUP "/sys/fs/cgroup/sandbox"
+
 struct machine {
 	const char *root; /* before every path: "" but in tests */
 };

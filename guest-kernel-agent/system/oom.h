@@ -30,5 +30,3 @@ bool oom_watch_has_counter(const struct oom_watch *w);
 uint64_t oom_watch_count(struct oom_watch *w);
 /* Whether somebody was killed after that count, the last one seen to be only now. */
 bool oom_watch_grew(struct oom_watch *w, uint64_t since);
-/* The counter in the text of such a file: 0 or -ENOENT. */
-int oom_counter_parse(const char *text, uint64_t *ret);

@@ -133,10 +133,19 @@ void guest_call_init(struct guest_call *c, struct loop *l, struct http_client *c
 	loop_defer_init(&c->finish, l, on_finish, c);
 }
 
-void guest_call_fini(struct guest_call *c)
+void guest_call_drop(struct guest_call *c)
 {
 	http_fetch_cancel(c->fetch);
 	c->fetch = NULL;
+	loop_timer_cancel(&c->retry);
+	loop_defer_cancel(&c->finish);
+	c->deadline_ms = 0;
+	buf_reset(&c->body);
+}
+
+void guest_call_fini(struct guest_call *c)
+{
+	guest_call_drop(c);
 	loop_timer_fini(&c->retry);
 	loop_defer_fini(&c->finish);
 	buf_fini(&c->body);

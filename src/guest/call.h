@@ -48,6 +48,7 @@ struct guest_call {
 
 void guest_call_init(struct guest_call *c, struct loop *l, struct http_client *client);
 void guest_call_fini(struct guest_call *c); /* a pending one is dropped */
+void guest_call_drop(struct guest_call *c); /* a pending one: done is not called */
 bool guest_call_is_active(const struct guest_call *c);
 /* method, path, body, judge and done are set. done comes from a later turn. */
 void guest_call_start(struct guest_call *c, uint64_t timeout_ms);

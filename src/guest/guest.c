@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "guest/call.h"
 #include "guest/channel.h"
+#include "guest/watch.h"
 #include "rpc/http_client.h"
 
 #define INIT_LIMIT_MS 5000
@@ -52,6 +53,7 @@ struct guest {
 	unsigned clock_tries;
 	uint64_t ready_wait_ms; /* how long the agent was asked to hold /ready back */
 	struct notice notices[2];
+	struct guest_watch watch;
 };
 
 /* ---- life ---- */
@@ -119,6 +121,7 @@ struct guest *guest_new(
 		guest_call_init(&g->notices[i].call, l, g->control);
 		g->notices[i].kind = kinds[i];
 	}
+	guest_watch_init(&g->watch, l, g->control);
 	return g;
 }
 
@@ -130,6 +133,7 @@ struct guest *guest_free(struct guest *g)
 	drop_request(g);
 	for (size_t i = 0; i < 2; i++)
 		guest_call_fini(&g->notices[i].call);
+	guest_watch_fini(&g->watch);
 	loop_timer_fini(&g->closing);
 	close_clients(g);
 	return mem_free(g);
@@ -472,4 +476,17 @@ void guest_notice(struct guest *g, const char *kind, int64_t count)
 		else
 			nt->state = NOTICE_NEWER;
 	}
+}
+
+/* ---- limits ---- */
+
+void guest_watch_limits(
+    struct guest *g, const struct guest_limits *known, guest_limits_fn *told, void *arg)
+{
+	guest_watch_start(&g->watch, known, told, arg);
+}
+
+void guest_unwatch_limits(struct guest *g)
+{
+	guest_watch_stop(&g->watch);
 }

@@ -77,6 +77,17 @@ struct guest_identity {
 void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done, void *arg);
 /* Tell the agent of a host-side event ("oom", "pids") so that it can name the reason. */
 void guest_notice(struct guest *g, const char *kind, int64_t count);
+/* What a virtual machine's own kernel counts since it became a sandbox. */
+struct guest_limits {
+	uint64_t oom_kills;    /* processes killed because memory ran out */
+	uint64_t pids_refused; /* forks refused by the limit of processes */
+};
+typedef void guest_limits_fn(const struct guest_limits *now, void *arg);
+/* Tell of counts that are not the known ones any more, until it is stopped: for as long as the
+ * sandbox runs. For machines whose limits the host does not see. */
+void guest_watch_limits(
+    struct guest *g, const struct guest_limits *known, guest_limits_fn *told, void *arg);
+void guest_unwatch_limits(struct guest *g);
 /* Data plane requests go here. */
 struct http_client *guest_data(struct guest *g);
 /* The sandbox is dead: reset all data streams now. */

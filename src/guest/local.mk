@@ -6,4 +6,6 @@ libguest_a_SOURCES = \
 	src/guest/channel.c \
 	src/guest/channel.h \
 	src/guest/guest.c \
-	src/guest/guest.h
+	src/guest/guest.h \
+	src/guest/watch.c \
+	src/guest/watch.h

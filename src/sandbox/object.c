@@ -283,7 +283,7 @@ static void on_exited(struct sandbox *sb, int64_t status)
 	bool machine = sb->reg->conf.driver->caps & VMM_CAP_OWN_KERNEL;
 	const char *what = machine ? "virtual machine" : "agent";
 	bool killed = status < 0 || (WIFSIGNALED((int)status) && WTERMSIG((int)status) == SIGKILL);
-	if (recent && killed)
+	if (recent && (killed || machine)) /* the driver read why a machine gave up */
 		sandbox_end(sb, SANDBOX_END_OUT_OF_MEMORY, "the sandbox ran out of memory");
 	else if (status >= 0 && WIFSIGNALED((int)status))
 		sandbox_end(sb, SANDBOX_END_CRASHED, "the sandbox's %s was killed by signal %d",
@@ -303,6 +303,37 @@ static void on_limit_hit(
 	if (sb->guest)
 		guest_notice(sb->guest, word, (int64_t)count);
 	events_publish(sb, kind);
+}
+
+/* Of a virtual machine, whose agent knows the reason. */
+static void on_guest_limits(const struct guest_limits *now, void *arg)
+{
+	struct sandbox *sb = arg;
+	bool oom = now->oom_kills > sb->oom_kills, pids = now->pids_refused > sb->pids_refused;
+	bool news = sb->limits_known;
+	sb->limits_known = true;
+	sb->oom_kills = now->oom_kills;
+	sb->pids_refused = now->pids_refused;
+	if (oom && news)
+		events_publish(sb, SANDBOX_EVENT_OOM);
+	if (pids && news)
+		events_publish(sb, SANDBOX_EVENT_PIDS_LIMIT);
+}
+
+void sandbox_watch_limits(struct sandbox *sb)
+{
+	static const struct guest_limits unknown = { INT64_MAX, INT64_MAX }; /* told at once */
+	const struct guest_limits known = { sb->oom_kills, sb->pids_refused };
+	sb->limits_known |= sb->create != NULL;
+	if (sb->reg->conf.driver->caps & VMM_CAP_OWN_KERNEL)
+		guest_watch_limits(
+		    sb->guest, sb->limits_known ? &known : &unknown, on_guest_limits, sb);
+}
+
+void sandbox_unwatch_limits(struct sandbox *sb)
+{
+	if (sb->guest)
+		guest_unwatch_limits(sb->guest);
 }
 
 void sandbox_on_vmm_event(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg)

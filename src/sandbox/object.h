@@ -139,6 +139,7 @@ struct sandbox {
 	uint64_t end_mono_ms;
 	size_t heap_at;
 	uint64_t oom_kills, pids_refused, oom_ms;
+	bool limits_known; /* what was counted before a restart of the daemon is no news */
 
 	struct link in_pool, in_team;
 	/* Who is to be told of an end, a pause or a resume: struct sandbox_wait. */
@@ -179,6 +180,9 @@ void sandbox_guest_answer(const struct err *err, void *arg);
 void sandbox_guest_drop(struct op *op); /* as a step's cancel */
 /* Make the channels to the agent of its instance. */
 int sandbox_open_guest(struct sandbox *sb);
+/* While it runs: events of limits that only its own kernel sees. */
+void sandbox_watch_limits(struct sandbox *sb);
+void sandbox_unwatch_limits(struct sandbox *sb);
 /* For the driver's create and adopt. */
 void sandbox_fill_spec(const struct sandbox *sb, struct vmm_spec *spec);
 void sandbox_on_vmm_event(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg);

@@ -83,8 +83,10 @@ static bool takes_room(enum sandbox_state s)
 static void leave(struct sandbox *sb, enum sandbox_state next)
 {
 	pool_remove(sb);
-	if (sb->state == SANDBOX_RUNNING)
+	if (sb->state == SANDBOX_RUNNING) {
 		expiry_remove(sb);
+		sandbox_unwatch_limits(sb);
+	}
 	if (sb->state == SANDBOX_PAUSED)
 		sb->who->team->n_paused--;
 	if (sandbox_state_is_owned(sb->state) && !sandbox_state_is_owned(next))
@@ -94,6 +96,7 @@ static void leave(struct sandbox *sb, enum sandbox_state next)
 static void enter_running(struct sandbox *sb, enum sandbox_state before)
 {
 	expiry_add(sb);
+	sandbox_watch_limits(sb);
 	if (sb->create) /* not when it was adopted */
 		events_publish(sb, SANDBOX_EVENT_CREATED);
 	else if (before == SANDBOX_RESUMING)

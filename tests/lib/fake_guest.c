@@ -22,6 +22,9 @@ struct guest {
 	guest_fn *done;
 	void *arg;
 	struct loop_defer defer;
+	struct guest_limits known;
+	guest_limits_fn *watched; /* NULL: nobody asks */
+	void *watch_arg;
 };
 
 void fake_guests_reset(void)
@@ -57,6 +60,7 @@ struct guest *guest_free(struct guest *g)
 	if (!g)
 		return NULL;
 	link_remove(&g->link);
+	fake_guests.watches -= g->watched != NULL;
 	loop_defer_fini(&g->defer);
 	free(g);
 	fake_guests.live--;
@@ -117,6 +121,36 @@ void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done
 void guest_notice(struct guest *g, const char *kind, int64_t count)
 {
 	fake_guests.notices++;
+}
+
+void guest_watch_limits(
+    struct guest *g, const struct guest_limits *known, guest_limits_fn *told, void *arg)
+{
+	ck_assert_ptr_null(g->watched);
+	g->known = *known;
+	g->watched = told;
+	g->watch_arg = arg;
+	fake_guests.watches++;
+}
+
+void guest_unwatch_limits(struct guest *g)
+{
+	fake_guests.watches -= g->watched != NULL;
+	g->watched = NULL;
+}
+
+void fake_guests_met_limits(uint64_t oom_kills, uint64_t pids_refused)
+{
+	const struct guest_limits now = { oom_kills, pids_refused };
+	LIST_EACH(l, &guests)
+	{
+		struct guest *g = container_of(l, struct guest, link);
+		if (!g->watched || (g->known.oom_kills == oom_kills &&
+				       g->known.pids_refused == pids_refused))
+			continue;
+		g->known = now;
+		g->watched(&now, g->watch_arg);
+	}
 }
 
 struct http_client *guest_data(struct guest *g)

@@ -29,7 +29,7 @@ struct fake_guests {
 	enum fake_guest_mode script[FAKE_GUEST_CALLS_];
 	bool refuse_new; /* guest_new() is out of memory */
 	unsigned calls[FAKE_GUEST_CALLS_];
-	unsigned live, resets, notices;
+	unsigned live, resets, notices, watches;
 	/* of the last init */
 	char sandbox_id[32];
 	bool secured;
@@ -38,5 +38,7 @@ struct fake_guests {
 extern struct fake_guests fake_guests;
 
 void fake_guests_reset(void);
+/* Every machine that is watched met its limits so often. */
+void fake_guests_met_limits(uint64_t oom_kills, uint64_t pids_refused);
 /* Answer held calls. */
 void fake_guests_release(enum fake_guest_call call, bool good);

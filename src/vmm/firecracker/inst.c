@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "vmm/events.h"
 #include "vmm/firecracker/exit.h"
 #include "vmm/firecracker/firecracker.h"
 
@@ -52,6 +53,12 @@ static void fail_operation(struct vmm_inst *inst)
 	op_wake(&inst->op, inst->slot, r);
 }
 
+static void tell(struct vmm_inst *inst, const struct proto_event *e, const char *last_words)
+{
+	vmm_tell_owner(
+	    &(struct vmm_listener){ inst, inst->on_event, inst->event_arg, true }, e, last_words);
+}
+
 static void on_exited(struct vmm_inst *inst, const struct proto_event *e)
 {
 	char text[ERR_TEXT_MAX];
@@ -69,7 +76,7 @@ static void on_exited(struct vmm_inst *inst, const struct proto_event *e)
 		log_warn("%s: %s%s%s", inst->watch.id, text, e->text[0] ? "; " : "", e->text);
 	fail_operation(inst);
 	if (inst->live && !inst->destroying)
-		inst->on_event(inst, VMM_END_EXITED, e->value, inst->event_arg);
+		tell(inst, e, text);
 }
 
 static void on_watch(struct launcher_watch *w, const struct proto_event *e)
@@ -79,8 +86,7 @@ static void on_watch(struct launcher_watch *w, const struct proto_event *e)
 		if (!inst->exited)
 			on_exited(inst, e);
 	} else if (inst->live && !inst->destroying) {
-		enum vmm_end kind = e->event == PROTO_OOM ? VMM_EVENT_OOM : VMM_EVENT_PIDS;
-		inst->on_event(inst, kind, e->value, inst->event_arg);
+		tell(inst, e, "");
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "image/template.h"
+#include "vmm/events.h"
 #include "vmm/namespace/namespace.h"
 
 #define DESTROY_AGAIN_MS 500
@@ -79,21 +80,11 @@ static void on_watch(struct launcher_watch *w, const struct proto_event *e)
 	struct vmm_inst *inst = container_of(w, struct vmm_inst, watch);
 	if (!inst->live)
 		return;
-	switch (e->event) {
-	case PROTO_EXITED:
+	if (e->event == PROTO_EXITED)
 		log_warn("%s: its agent ended (wait status %lld)%s%s", w->id, (long long)e->value,
 		    e->text[0] ? ": " : "", e->text);
-		inst->on_event(inst, VMM_END_EXITED, e->value, inst->event_arg);
-		break;
-	case PROTO_OOM:
-		inst->on_event(inst, VMM_EVENT_OOM, e->value, inst->event_arg);
-		break;
-	case PROTO_PIDS:
-		inst->on_event(inst, VMM_EVENT_PIDS, e->value, inst->event_arg);
-		break;
-	default:
-		break;
-	}
+	vmm_tell_owner(
+	    &(struct vmm_listener){ inst, inst->on_event, inst->event_arg, false }, e, "");
 }
 
 static struct vmm_inst *inst_free(struct vmm_inst *inst)

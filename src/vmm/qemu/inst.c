@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "launcher/proto.h"
+#include "vmm/events.h"
 #include "vmm/qemu/qemu.h"
 
 /* ---- life ---- */
@@ -31,18 +32,11 @@ static void on_watch(struct launcher_watch *w, const struct proto_event *e)
 	}
 	if (!inst->live)
 		return;
-	switch (e->event) {
-	case PROTO_EXITED:
+	if (e->event == PROTO_EXITED)
 		log_warn("%s: its VM ended (wait status %lld)%s%s", w->id, (long long)e->value,
 		    e->text[0] ? ": " : "", e->text);
-		inst->on_event(inst, VMM_END_EXITED, e->value, inst->event_arg);
-		break;
-	case PROTO_OOM:
-		inst->on_event(inst, VMM_EVENT_OOM, e->value, inst->event_arg);
-		break;
-	default: /* processes of the guest are its own business */
-		break;
-	}
+	vmm_tell_owner(
+	    &(struct vmm_listener){ inst, inst->on_event, inst->event_arg, true }, e, e->text);
 }
 
 struct vmm_inst *qemu_inst_new(

@@ -16,6 +16,7 @@ static Suite *agent_suite(void)
 	add_files_tests(s);
 	add_watch_tests(s);
 	add_process_tests(s);
+	add_limits_tests(s);
 	add_machine_tests(s);
 	return s;
 }

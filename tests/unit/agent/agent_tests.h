@@ -12,4 +12,5 @@ void add_signature_tests(Suite *s);
 void add_files_tests(Suite *s);
 void add_watch_tests(Suite *s);
 void add_process_tests(Suite *s);
+void add_limits_tests(Suite *s);
 void add_machine_tests(Suite *s);

@@ -3,6 +3,7 @@ AGENT_TEST_LIBS = libagent.a libjupyter.a $(AGENT_LIBS)
 check_PROGRAMS += tests/unit/agent/agent_test
 TESTS += tests/unit/agent/agent_test
 tests_unit_agent_agent_test_SOURCES = \
+	guest-kernel-agent/system/no_tls.c \
 	tests/unit/agent/agent_test.c \
 	tests/unit/agent/agent_tests.h \
 	tests/unit/agent/economy_test.c \
@@ -10,6 +11,7 @@ tests_unit_agent_agent_test_SOURCES = \
 	tests/unit/agent/files_test.c \
 	tests/unit/agent/identity_test.c \
 	tests/unit/agent/journal_test.c \
+	tests/unit/agent/limits_test.c \
 	tests/unit/agent/machine_test.c \
 	tests/unit/agent/ndjson_test.c \
 	tests/unit/agent/process_test.c \

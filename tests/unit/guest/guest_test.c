@@ -521,6 +521,52 @@ START_TEST(notices)
 }
 END_TEST
 
+/* ---- limits ---- */
+
+static struct guest_limits told;
+static unsigned tellings;
+
+static void on_limits(const struct guest_limits *now, void *arg)
+{
+	told = *now;
+	tellings++;
+}
+
+static const char *asked(unsigned which)
+{
+	const char *s = buf_cstr(&agent.log);
+	while (s && which--)
+		s = strchr(s, '\n') ? strchr(s, '\n') + 1 : NULL;
+	return s ? s : "";
+}
+
+START_TEST(limits_of_a_machine)
+{
+	const struct guest_limits known = { 1, 0 };
+	BEHAVE({ .status = 200, .body = "{\"oom\":1,\"pids\":0}" },
+	    { .status = 200, .body = "{\"oom\":3,\"pids\":7}" },
+	    { .status = 200, .body = "{\"oom\":-3,\"pids\":7}" }, { .status = -1 });
+	tellings = 0;
+	guest_watch_limits(guest, &known, on_limits, NULL);
+	while (!*asked(2))
+		ck_assert_int_eq(loop_turn(agent.loop, true), 0);
+	ck_assert_uint_eq(tellings, 1); /* the first was no news */
+	ck_assert_uint_eq(told.oom_kills, 3);
+	ck_assert_uint_eq(told.pids_refused, 7);
+	ck_assert_ptr_nonnull(str_after(asked(0), "GET /limits?oom=1&pids=0&wait=60000"));
+	ck_assert_ptr_nonnull(str_after(asked(2), "GET /limits?oom=3&pids=7&wait=60000"));
+	init("secret"); /* a question that is held back keeps nothing else from being asked */
+	while (!strstr(buf_cstr(&agent.log), "POST /init"))
+		ck_assert_int_eq(loop_turn(agent.loop, true), 0);
+	guest_unwatch_limits(guest);
+	ck_assert_uint_eq(tellings, 1); /* nonsense is none either */
+	guest_watch_limits(guest, &told, on_limits, NULL);
+	while (!*asked(4))
+		ck_assert_int_eq(loop_turn(agent.loop, true), 0);
+	ck_assert_ptr_nonnull(str_after(asked(4), "GET /limits?oom=3&pids=7&wait=60000"));
+}
+END_TEST
+
 /* ---- life ---- */
 
 START_TEST(free_drops_what_is_pending)
@@ -621,6 +667,7 @@ static Suite *guest_suite(void)
 	tcase_add_test(tc, init_is_refused);
 	tcase_add_test(tc, init_with_bad_text);
 	tcase_add_test(tc, notices);
+	tcase_add_test(tc, limits_of_a_machine);
 	tcase_add_loop_test(tc, free_drops_what_is_pending, 0, 8);
 	tcase_add_test(tc, reset_breaks_data_streams);
 	tcase_add_test(tc, every_allocation_may_fail);

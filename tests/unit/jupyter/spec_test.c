@@ -15,6 +15,7 @@
 #include "guest-kernel-agent/jupyter/kernelspec.h"
 #include "guest-kernel-agent/system/environ.h"
 #include "guest-kernel-agent/jupyter/language.h"
+#include "guest-kernel-agent/system/counter.h"
 #include "guest-kernel-agent/system/oom.h"
 
 static int parse(const char *text, struct kernelspec *ret)
@@ -201,7 +202,7 @@ END_TEST
 static uint64_t counter_in(const char *text)
 {
 	uint64_t n = 99;
-	return oom_counter_parse(text, &n) == 0 ? n : 99;
+	return counter_parse(text, "oom_kill", &n) == 0 ? n : 99;
 }
 
 START_TEST(test_oom_counter)

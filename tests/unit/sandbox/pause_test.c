@@ -388,11 +388,64 @@ START_TEST(restart_with_a_stray_instance)
 }
 END_TEST
 
+/* ---- limits that only the guest's kernel sees ---- */
+
+static struct {
+	unsigned oom, pids;
+} met;
+
+static void on_limit(enum sandbox_event_kind kind, struct sandbox *sb, void *arg)
+{
+	met.oom += kind == SANDBOX_EVENT_OOM;
+	met.pids += kind == SANDBOX_EVENT_PIDS_LIMIT;
+}
+
+START_TEST(limits_are_told_while_it_runs)
+{
+	struct sandbox_sub *sub = sandboxes_subscribe(w.boxes, NULL, on_limit, NULL);
+	struct sandbox *sb = world_create(&w, "bare", "t");
+	char id[32];
+	memset(&met, 0, sizeof(met));
+	memcpy(id, sb->id, strlen(sb->id) + 1);
+	ck_assert_uint_eq(fake_guests.watches, 1);
+	fake_guests_met_limits(0, 3);
+	world_settle(&w);
+	fake_guests_met_limits(1, 5);
+	world_settle(&w);
+	ck_assert_uint_eq(met.oom, 1);
+	ck_assert_uint_eq(met.pids, 2);
+	ck_assert_uint_eq(sb->oom_kills, 1);
+	ck_assert_uint_eq(sb->pids_refused, 5);
+	ck_assert_uint_eq(fake_guests.notices, 0); /* it knows */
+	ck_assert_int_eq(pause_now(sb).err.code, 0);
+	ck_assert_uint_eq(fake_guests.watches, 0);
+	ck_assert_int_eq(resume_now(sb, 60).err.code, 0);
+	fake_guests_met_limits(1, 5);
+	world_settle(&w);
+	ck_assert_uint_eq(met.oom + met.pids, 3); /* nothing new */
+	sandboxes_unsubscribe(sub);
+	world_close(&w, false);
+	sb = come_back(id); /* what was told before is no news */
+	sub = sandboxes_subscribe(w.boxes, NULL, on_limit, NULL);
+	fake_guests_met_limits(1, 5);
+	world_settle(&w);
+	ck_assert_uint_eq(sb->pids_refused, 5);
+	ck_assert_uint_eq(met.oom + met.pids, 3);
+	fake_guests_met_limits(2, 5);
+	world_settle(&w);
+	ck_assert_uint_eq(met.oom, 2);
+	sandboxes_unsubscribe(sub);
+	kill_all();
+	ck_assert_uint_eq(fake_guests.watches, 0);
+}
+END_TEST
+
 void pause_tests(Suite *s)
 {
 	TCase *c = tcase_create("pause");
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, there_and_back);
+	tcase_add_test(c, limits_are_told_while_it_runs);
 	tcase_add_test(c, what_is_possible_when);
 	tcase_add_test(c, resume_during_a_pause_comes_after_it);
 	tcase_add_test(c, limits_hold_for_a_resume);
