@@ -42,6 +42,38 @@ def agent_pid(sandbox):
     raise LookupError(f"{sandbox.sandbox_id} has no process 1")
 
 
+def processes_in(namespace):
+    """Processes of this machine in a sandbox's pid namespace."""
+    assert namespace != os.readlink("/proc/self/ns/pid"), "that is this machine's own"
+    found = []
+    for process in PROC.glob("[0-9]*"):
+        try:
+            if os.readlink(process / "ns/pid") == namespace:
+                found.append(int(process.name))
+        except OSError:
+            pass
+    return found
+
+
+def all_of(sandbox):
+    """Everything that runs of a sandbox, as this machine sees it: its processes, or its VMM."""
+    if DRIVER != "namespace":
+        return [vmm_of(sandbox)]
+    return processes_in(inside(sandbox, "import os; os.readlink('/proc/self/ns/pid')"))
+
+
+def resident(pid):
+    """Bytes of memory."""
+    return int((PROC / str(pid) / "statm").read_text().split()[1]) * 4096
+
+
+def agent_resident(sandbox, pid):
+    """Of the agent with that number here; in a microVM as its kernel tells, whose memory is all of one process here."""
+    if DRIVER == "namespace":
+        return resident(pid)
+    return int(sandbox.files.read("/proc/1/statm", user="root").split()[1]) * 4096
+
+
 def status(pid):
     lines = (PROC / str(pid) / "status").read_text().splitlines()
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)

@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 from e2b import NotFoundException, SandboxException, TimeoutException
-from host import DRIVER, PROC, STATE, agent_pid, alive, first_id, inside, wait_until
+from host import DRIVER, PROC, STATE, agent_pid, alive, first_id, inside, processes_in, wait_until
 
 SANDBOXES = "sandglass.v1.SandboxService"
 CODE = "sandglass.v1.CodeInterpreter"
@@ -42,18 +42,6 @@ def look_up(client, key, sandbox):
 
 def data(sandbox):
     return [("sandglass-sandbox-id", sandbox.sandbox_id), ("x-access-token", sandbox._envd_access_token)]
-
-
-def processes_in(namespace):
-    """Processes of this machine in a sandbox's pid namespace."""
-    found = []
-    for process in PROC.glob("[0-9]*"):
-        try:
-            if os.readlink(process / "ns/pid") == namespace:
-                found.append(int(process.name))
-        except OSError:
-            pass
-    return found
 
 
 def processes_below(pid):
