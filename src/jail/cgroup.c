@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "base/str.h"
 
+#define MEMSW "memory.memsw.limit_in_bytes"
 #define MOUNTINFO_MAX (4u << 20)
 #define FILE_MAX 65536u
 #define CPU_PERIOD_US 100000u
@@ -239,7 +240,11 @@ static int limit_cpu(const struct cgroup_tree *t, const int *dir, uint32_t cpu_m
 static int limit_memory(const struct cgroup_tree *t, const int *dir, uint64_t bytes)
 {
 	int d = dir[t->v2 ? CGROUP_UNIFIED : CGROUP_MEMORY];
-	int r = write_number(d, t->v2 ? "memory.max" : "memory.limit_in_bytes", bytes);
+	const char *file = t->v2 ? "memory.max" : "memory.limit_in_bytes";
+	int r = write_number(d, file, bytes);
+	/* The limit without swap may not be above that with swap, which is then raised first. */
+	if (r == -EINVAL && !t->v2 && write_number(d, MEMSW, bytes) == 0)
+		r = write_number(d, file, bytes);
 	if (r < 0)
 		return r;
 	/* Without swap accounting these files are absent; then v1 can still be told not to swap. */
@@ -247,7 +252,7 @@ static int limit_memory(const struct cgroup_tree *t, const int *dir, uint64_t by
 		r = write_text(d, "memory.swap.max", "0");
 		return r == -ENOENT ? 0 : r;
 	}
-	r = write_number(d, "memory.memsw.limit_in_bytes", bytes);
+	r = write_number(d, MEMSW, bytes);
 	if (r == -ENOENT || r == -EOPNOTSUPP)
 		r = write_number(d, "memory.swappiness", 0);
 	return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r;
@@ -262,6 +267,12 @@ static int set_limits(const struct cgroup_tree *t, const int *dir, const struct 
 		r = write_number(
 		    dir[t->v2 ? CGROUP_UNIFIED : CGROUP_PIDS], "pids.max", l->max_pids);
 	return r;
+}
+
+static void close_dirs(const int dir[CGROUP_TREES])
+{
+	for (int i = 0; i < CGROUP_TREES; i++)
+		(void)fd_close(dir[i]);
 }
 
 int cgroup_create(const struct cgroup_tree *t, const char *name, const struct cgroup_limits *l,
@@ -280,13 +291,43 @@ int cgroup_create(const struct cgroup_tree *t, const char *name, const struct cg
 	}
 	if (r == 0)
 		r = set_limits(t, dir, l);
-	for (int i = 0; i < CGROUP_TREES; i++)
-		(void)fd_close(dir[i]);
+	close_dirs(dir);
 	if (r < 0) {
 		(void)cgroup_remove(t, name);
 		return err_set(reterr, r, "cannot make the cgroup: %s", err_name(r));
 	}
 	return 0;
+}
+
+static int check_use(
+    const struct cgroup_tree *t, const char *name, uint64_t bytes, struct err *reterr)
+{
+	struct cgroup_usage u;
+	cgroup_read(t, name, &u);
+	if (u.memory_bytes <= bytes / 10 * 9)
+		return 0;
+	return err_set(reterr, -EBUSY, "memory: %llu MiB are in use already, expected more",
+	    (unsigned long long)(u.memory_bytes >> 20));
+}
+
+int cgroup_resize(const struct cgroup_tree *t, const char *name, uint64_t memory_bytes,
+    uint32_t cpu_milli, struct err *reterr)
+{
+	int dir[CGROUP_TREES];
+	int r = memory_bytes ? check_use(t, name, memory_bytes, reterr) : 0;
+	if (r < 0)
+		return r;
+	for (int i = 0; i < CGROUP_TREES; i++) {
+		dir[i] = t->parent_fd[i] < 0 ? -1 : open_dir(t->parent_fd[i], name);
+		if (r == 0 && t->parent_fd[i] >= 0 && dir[i] < 0)
+			r = dir[i];
+	}
+	if (r == 0 && memory_bytes)
+		r = limit_memory(t, dir, memory_bytes);
+	if (r == 0)
+		r = limit_cpu(t, dir, cpu_milli);
+	close_dirs(dir);
+	return r < 0 ? err_set(reterr, r, "cannot change the cgroup: %s", err_name(r)) : 0;
 }
 
 int cgroup_remove(const struct cgroup_tree *t, const char *name)

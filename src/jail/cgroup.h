@@ -55,6 +55,10 @@ int cgroup_tree_remove(const struct cgroup_tree *t);
 /* On failure nothing is left behind. */
 int cgroup_create(const struct cgroup_tree *t, const char *name, const struct cgroup_limits *l,
     struct err *reterr);
+/* Other limits while it is in use; memory_bytes 0 = as it is. -EBUSY when so much is used already
+ * that processes would have to be killed. */
+int cgroup_resize(const struct cgroup_tree *t, const char *name, uint64_t memory_bytes,
+    uint32_t cpu_milli, struct err *reterr);
 /* 0 (also when there is none), -EBUSY while processes are in it. */
 int cgroup_remove(const struct cgroup_tree *t, const char *name);
 /* Kill every process in it. 0 or -errno. */

@@ -156,6 +156,18 @@ int launcher_set_internet(
 	return call_box(la, PROTO_INTERNET, id, on, done, arg);
 }
 
+int launcher_resize(struct launcher *la, const char *id, uint64_t memory_bytes, unsigned cpu_milli,
+    launcher_done_fn *done, void *arg)
+{
+	struct call *c = call_new(la, PROTO_RESIZE, done, arg);
+	if (!c)
+		return -ENOMEM;
+	(void)str_copy(c->req.sizes.id, sizeof(c->req.sizes.id), id);
+	c->req.sizes.memory_bytes = memory_bytes;
+	c->req.sizes.cpu_milli = cpu_milli;
+	return 0;
+}
+
 static int call_list(struct launcher *la, enum proto_kind kind,
     void (*item)(const char *id, void *arg), launcher_done_fn *done, void *arg)
 {

@@ -133,19 +133,23 @@ static int check_kind(const struct proto_create *c, struct err *reterr)
 	return base_ok(c->base) ? 0 : err_set(reterr, -EINVAL, "base: not a valid name");
 }
 
+static int check_sizes(uint64_t memory_bytes, uint32_t cpu_milli, struct err *reterr)
+{
+	int r = check_range("memory", memory_bytes, PROTO_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
+	return r < 0 ? r
+		     : check_range(
+			   "cpu", cpu_milli, PROTO_CPU_MILLI_MIN, PROTO_CPU_MILLI_MAX, reterr);
+}
+
 static int check_create(const struct proto_create *c, struct err *reterr)
 {
 	if (!id_ok(c->id))
 		return err_set(reterr, -EINVAL, "id: expected 1 to %d of [a-z0-9]", ID_SANDBOX_LEN);
 	int r = check_kind(c, reterr);
 	if (r == 0)
-		r = check_range(
-		    "memory", c->memory_bytes, PROTO_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
+		r = check_sizes(c->memory_bytes, c->cpu_milli, reterr);
 	if (r == 0)
 		r = check_range("disk", c->disk_bytes, PROTO_DISK_MIN, PROTO_DISK_MAX, reterr);
-	if (r == 0)
-		r = check_range(
-		    "cpu", c->cpu_milli, PROTO_CPU_MILLI_MIN, PROTO_CPU_MILLI_MAX, reterr);
 	if (r == 0)
 		r = check_range("pids", c->max_pids, PROTO_PIDS_MIN, PROTO_PIDS_MAX, reterr);
 	if (r == 0)
@@ -169,6 +173,12 @@ static int check_box(const union proto_any *m, struct err *reterr)
 	case PROTO_VM_INFO:
 		return check_range(
 		    "kind", m->request.box.on, PROTO_BOX_QEMU, PROTO_BOX_KINDS - 1, reterr);
+	case PROTO_RESIZE:
+		if (!id_ok(m->request.sizes.id))
+			return bad_id("id", reterr);
+		return check_sizes(m->request.sizes.memory_bytes ? m->request.sizes.memory_bytes
+								 : PROTO_MEMORY_MIN,
+		    m->request.sizes.cpu_milli, reterr);
 	case PROTO_VM_DO:
 		if (!id_ok(m->request.box.id))
 			return bad_id("id", reterr);

@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/id.h"
 
-#define PROTO_VERSION 2u
+#define PROTO_VERSION 3u
 #define PROTO_BASE_MAX 79
 #define PROTO_BASE_TEMPLATE "template:" /* and its name: the image built of it */
 #define PROTO_SOCKET_DIR 128
@@ -36,6 +36,7 @@ enum proto_kind {
 	PROTO_ADOPT, /* -ENOENT when it does not live (any more); its rest is removed then */
 	PROTO_USAGE,
 	PROTO_INTERNET,
+	PROTO_RESIZE,
 	PROTO_BUILD,	    /* the image of a template; -EBUSY while one is being built */
 	PROTO_BUILD_CANCEL, /* the BUILD answers -ECANCELED then; idempotent */
 	PROTO_IMAGES,
@@ -118,6 +119,11 @@ struct proto_request {
 			uint32_t on; /* INTERNET: 0 or 1; VM_DO: verb; VM_INFO: kind */
 			char snapshot[ID_SANDBOX_LEN + 1]; /* VM_SNAPSHOT */
 		} box; /* all others; the id of VM_FORGET is that of the snapshot */
+		struct {
+			char id[ID_SANDBOX_LEN + 1];
+			uint32_t cpu_milli;
+			uint64_t memory_bytes; /* 0 = as it is; a VM cannot change it */
+		} sizes;		       /* RESIZE */
 		struct {
 			char name[PROTO_NAME_MAX + 1]; /* of the template */
 			uint32_t force; /* BUILD: 0, or 1 = use no layer made before */

@@ -208,6 +208,21 @@ static int on_internet(struct server *s, const struct proto_request *q, struct e
 	return 0;
 }
 
+/* The memory of a machine is as large as when it started. */
+static int on_resize(struct server *s, const struct proto_request *q, struct err *reterr)
+{
+	struct box *b = find_live(s, q->sizes.id, reterr);
+	if (!b)
+		return -ENOENT;
+	if (vm_is(b) && q->sizes.memory_bytes)
+		return err_set(reterr, -ENOTSUP, "memory: that of a virtual machine is fixed");
+	int r = cgroup_resize(
+	    &s->cgroups, b->rec.id, q->sizes.memory_bytes, q->sizes.cpu_milli, reterr);
+	if (r == 0)
+		server_reply(s, q->head.seq, NULL, b);
+	return r;
+}
+
 static int on_prepare(struct server *s, const struct proto_request *q, struct err *reterr)
 {
 	return bases_prepare(s, q->head.seq, q->base, reterr);
@@ -224,6 +239,7 @@ static request_fn *const requests[] = {
 	[PROTO_ADOPT] = on_adopt,
 	[PROTO_USAGE] = on_usage,
 	[PROTO_INTERNET] = on_internet,
+	[PROTO_RESIZE] = on_resize,
 	[PROTO_BUILD] = builds_on_build,
 	[PROTO_BUILD_CANCEL] = builds_on_cancel,
 	[PROTO_IMAGES] = images_on_list,

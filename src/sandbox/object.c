@@ -74,6 +74,11 @@ bool sandbox_sizes_equal(const struct sandbox_sizes *a, const struct sandbox_siz
 	       a->disk_bytes == b->disk_bytes;
 }
 
+struct vmm_sizes sandbox_vmm_sizes(const struct sandbox_sizes *s)
+{
+	return (struct vmm_sizes){ s->memory_bytes, s->disk_bytes, s->cpu_milli };
+}
+
 /* While it takes the machine's room. */
 void sandbox_set_sizes(struct sandbox *sb, const struct sandbox_sizes *to)
 {

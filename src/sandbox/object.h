@@ -154,6 +154,7 @@ struct sandbox {
 /* In state creating and registered; NULL on -ENOMEM. */
 struct sandbox *sandbox_new(struct sandboxes *s, const char *id, const struct template *t);
 void sandbox_set_sizes(struct sandbox *sb, const struct sandbox_sizes *to);
+struct vmm_sizes sandbox_vmm_sizes(const struct sandbox_sizes *s);
 bool sandbox_sizes_equal(const struct sandbox_sizes *a, const struct sandbox_sizes *b);
 /* The template's where there is 0. */
 void sandbox_sizes_complete(struct sandbox_sizes *s, const struct template *t);
@@ -254,6 +255,8 @@ void creates_fail_waiting(struct sandboxes *s, const struct pool *p, const struc
 /* ---- room (room.c) ---- */
 enum room { ROOM_YES, ROOM_COUNT, ROOM_PROMISED, ROOM_FREE };
 enum room room_for(const struct sandboxes *s, uint64_t memory_bytes);
+/* May one that is there already be given so much more? */
+bool room_to_grow(const struct sandboxes *s, uint64_t memory_bytes);
 /* Sets why there is none; returns SANDBOX_E_CAPACITY. */
 int room_refuse(
     const struct sandboxes *s, uint64_t memory_bytes, enum room why, struct err *reterr);

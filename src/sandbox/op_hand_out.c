@@ -53,7 +53,7 @@ static int sizes(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
 	const struct sandbox_sizes *want = &sb->who->sizes;
-	const struct vmm_sizes to = { want->memory_bytes, want->disk_bytes, want->cpu_milli };
+	const struct vmm_sizes to = sandbox_vmm_sizes(want);
 	if (sandbox_sizes_equal(&sb->sizes, want))
 		return OP_NEXT;
 	sandbox_vmm_begin(sb);

@@ -84,15 +84,22 @@ void pool_remove(struct sandbox *sb)
 	--*(sb->state == SANDBOX_POOLED ? &p->n_idle : &p->n_booting);
 }
 
+static bool can_have(const struct sandbox *sb, const struct sandbox_sizes *want)
+{
+	const struct vmm_driver *d = sb->reg->conf.driver;
+	const struct vmm_sizes has = sandbox_vmm_sizes(&sb->sizes), to = sandbox_vmm_sizes(want);
+	if (sandbox_sizes_equal(&sb->sizes, want))
+		return true;
+	return d->can_resize && d->can_resize(&has, &to) &&
+	       (to.memory_bytes <= has.memory_bytes ||
+		   room_to_grow(sb->reg, to.memory_bytes - has.memory_bytes));
+}
+
 /* Is it, or can the driver make it, what is wanted? */
 static bool can_be(const struct sandbox *sb, const struct identity *who)
 {
 	const struct vmm_driver *d = sb->reg->conf.driver;
-	const struct sandbox_sizes *has = &sb->sizes, *want = &who->sizes;
-	return (sb->internet == who->internet || d->set_internet) &&
-	       (has->cpu_milli == want->cpu_milli || (d->caps & VMM_CAP_SIZE_CPU)) &&
-	       (has->memory_bytes == want->memory_bytes || (d->caps & VMM_CAP_SIZE_MEMORY)) &&
-	       (has->disk_bytes == want->disk_bytes || (d->caps & VMM_CAP_SIZE_DISK));
+	return (sb->internet == who->internet || d->set_internet) && can_have(sb, &who->sizes);
 }
 
 static struct sandbox *claim_from(struct link *list, const struct identity *who, uint64_t *counter)

@@ -21,11 +21,21 @@ static bool has_free(const struct sandboxes *s)
 	return m.available >= s->conf.memory_reserve;
 }
 
+static bool can_promise(const struct sandboxes *s, uint64_t memory_bytes)
+{
+	return !s->conf.memory_budget || s->promised + memory_bytes <= s->conf.memory_budget;
+}
+
+bool room_to_grow(const struct sandboxes *s, uint64_t memory_bytes)
+{
+	return can_promise(s, memory_bytes) && has_free(s);
+}
+
 enum room room_for(const struct sandboxes *s, uint64_t memory_bytes)
 {
 	if (sandboxes_total(s) >= s->conf.max_sandboxes)
 		return ROOM_COUNT;
-	if (s->conf.memory_budget && s->promised + memory_bytes > s->conf.memory_budget)
+	if (!can_promise(s, memory_bytes))
 		return ROOM_PROMISED;
 	return has_free(s) ? ROOM_YES : ROOM_FREE;
 }

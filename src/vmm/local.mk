@@ -3,6 +3,7 @@ libvmm_a_SOURCES = \
 	src/vmm/answer.c src/vmm/answer.h \
 	src/vmm/events.c src/vmm/events.h \
 	src/vmm/drivers.c src/vmm/vmm.h \
+	src/vmm/machine.c src/vmm/machine.h \
 	src/vmm/images.c src/vmm/images.h \
 	src/vmm/namespace/driver.c \
 	src/vmm/namespace/namespace.h \

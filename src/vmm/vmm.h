@@ -25,10 +25,6 @@ struct vmm_inst; /* one running sandbox of it */
 #define VMM_CAP_OWN_KERNEL 8u /* the kernel is not the host's */
 #define VMM_CAP_HOST_BASE 16u /* template base "host" */
 #define VMM_CAP_WARM 32u      /* warm, has_warm, is_warm: instances are clones of one that booted */
-/* resize changes these of an instance that lives; else another size needs an instance of its own */
-#define VMM_CAP_SIZE_CPU 64u
-#define VMM_CAP_SIZE_MEMORY 128u
-#define VMM_CAP_SIZE_DISK 256u
 
 enum vmm_start {
 	VMM_START_BEST,	    /* a clone of the template's warm snapshot if there is one, else cold */
@@ -113,7 +109,9 @@ struct vmm_driver {
 	/* Change the network policy of a pooled instance at hand-out (optional capability). */
 	void (*set_internet)(struct vmm_inst *inst, bool on,
 	    void (*done)(const struct err *err, void *arg), void *arg);
-	/* VMM_CAP_SIZE_*: only what the bits name differs from what the instance has. */
+	/* Can an instance that lives be given other sizes? Else they need one of their own. Both
+	 * are NULL where nothing can be changed. */
+	bool (*can_resize)(const struct vmm_sizes *has, const struct vmm_sizes *to);
 	void (*resize)(struct vmm_inst *inst, const struct vmm_sizes *to,
 	    void (*done)(const struct err *err, void *arg), void *arg);
 	void (*usage)(struct vmm_inst *inst,

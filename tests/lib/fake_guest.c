@@ -145,8 +145,8 @@ void fake_guests_met_limits(uint64_t oom_kills, uint64_t pids_refused)
 	LIST_EACH(l, &guests)
 	{
 		struct guest *g = container_of(l, struct guest, link);
-		if (!g->watched || (g->known.oom_kills == oom_kills &&
-				       g->known.pids_refused == pids_refused))
+		if (!g->watched ||
+		    (g->known.oom_kills == oom_kills && g->known.pids_refused == pids_refused))
 			continue;
 		g->known = now;
 		g->watched(&now, g->watch_arg);

@@ -386,6 +386,7 @@ static void serve(struct launcher *la, struct request *q)
 	case PROTO_ADOPT:
 	case PROTO_USAGE:
 	case PROTO_INTERNET:
+	case PROTO_RESIZE:
 	case PROTO_VM_DO:
 	case PROTO_VM_WARM:
 	case PROTO_VM_SNAPSHOT:
@@ -472,6 +473,12 @@ int launcher_set_internet(
     struct launcher *la, const char *id, bool on, launcher_done_fn *done, void *arg)
 {
 	return added(add(la, PROTO_INTERNET, id, done, arg));
+}
+
+int launcher_resize(struct launcher *la, const char *id, uint64_t memory_bytes, unsigned cpu_milli,
+    launcher_done_fn *done, void *arg)
+{
+	return added(add(la, PROTO_RESIZE, id, done, arg));
 }
 
 int launcher_list(

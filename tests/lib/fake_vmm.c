@@ -351,6 +351,11 @@ static void fake_set_internet(
 	p->on = on;
 }
 
+static bool fake_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to)
+{
+	return has->disk_bytes == to->disk_bytes;
+}
+
 static void fake_resize(struct vmm_inst *inst, const struct vmm_sizes *to,
     void (*done)(const struct err *err, void *arg), void *arg)
 {
@@ -423,7 +428,7 @@ static const char *fake_isolation(const struct vmm *v)
 const struct vmm_driver fake_vmm_driver = {
 	.name = "fake",
 	.best_isolation = "none",
-	.caps = VMM_CAP_SIZE_CPU | VMM_CAP_SIZE_MEMORY,
+	.can_resize = fake_can_resize,
 	.resize = fake_resize,
 	.isolation = fake_isolation,
 	.prepare = fake_prepare,

@@ -87,6 +87,24 @@ START_TEST(instances_live_and_die)
 	wait_for(&r, &s);
 	ck_assert_uint_ge(s.usage.pids, 1);
 	ck_assert_uint_eq(s.usage.memory_limit, RIG_MEMORY);
+	const struct vmm_sizes has = { RIG_MEMORY, RIG_DISK, 1000 };
+	struct vmm_sizes to = { 2 * RIG_MEMORY, RIG_DISK, 700 };
+	ck_assert(drv->can_resize(&has, &to));
+	drv->resize(s.inst, &to, on_plain, &s);
+	wait_for(&r, &s);
+	ck_assert_msg(s.err.code == 0, "%s", s.err.text);
+	drv->usage(s.inst, on_usage, &s);
+	wait_for(&r, &s);
+	ck_assert_uint_eq(s.usage.memory_limit, 2 * RIG_MEMORY);
+	to.memory_bytes = RIG_MEMORY / 2; /* and back down */
+	drv->resize(s.inst, &to, on_plain, &s);
+	wait_for(&r, &s);
+	ck_assert_msg(s.err.code == 0, "%s", s.err.text);
+	drv->usage(s.inst, on_usage, &s);
+	wait_for(&r, &s);
+	ck_assert_uint_eq(s.usage.memory_limit, RIG_MEMORY / 2);
+	to.disk_bytes *= 2;
+	ck_assert(!drv->can_resize(&has, &to));
 	drv->set_internet(s.inst, false, on_plain, &s);
 	wait_for(&r, &s);
 	ck_assert_int_eq(s.err.code, 0);

@@ -126,6 +126,14 @@ START_TEST(processor_time_is_shared_out)
 	ck_assert_int_eq(rig_usage(&rig, "islow", &after), 0);
 	/* 2 s at a fifth are 400 ms; the bound is generous, without a limit it would be near 2 s */
 	ck_assert_uint_lt(after.cpu_usec - before.cpu_usec, 900000);
+	/* what was started with little may be given more */
+	ck_assert_int_eq(rig_resize(&rig, "islow", 0, 2000), 0);
+	ck_assert_int_eq(rig_usage(&rig, "islow", &before), 0);
+	(void)rig_run(
+	    &rig, &slow, 0, "timeout 2 sh -c 'while :; do :; done'", out, sizeof(out), 10);
+	ck_assert_int_eq(rig_usage(&rig, "islow", &after), 0);
+	ck_assert_uint_gt(after.cpu_usec - before.cpu_usec, 900000);
+	ck_assert_int_eq(rig_resize(&rig, "inobody", 0, 2000), -ENOENT);
 	ck_assert_int_eq(rig_destroy(&rig, &slow), 0);
 }
 END_TEST

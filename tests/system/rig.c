@@ -316,6 +316,13 @@ int rig_usage(struct rig *r, const char *id, struct proto_usage *ret)
 	return rc;
 }
 
+int rig_resize(struct rig *r, const char *id, uint64_t memory_bytes, unsigned cpu_milli)
+{
+	struct answer a = { 0 };
+	ck_assert_int_eq(launcher_resize(r->la, id, memory_bytes, cpu_milli, on_answer, &a), 0);
+	return wait_answer(r, &a, NULL);
+}
+
 unsigned rig_count(struct rig *r)
 {
 	struct answer a = { 0 };

@@ -68,6 +68,7 @@ void rig_create_default(struct proto_create *c, const char *id);
 int rig_destroy(struct rig *r, struct rig_box *b);
 int rig_adopt(struct rig *r, const char *id);
 int rig_usage(struct rig *r, const char *id, struct proto_usage *ret);
+int rig_resize(struct rig *r, const char *id, uint64_t memory_bytes, unsigned cpu_milli);
 unsigned rig_count(struct rig *r); /* sandboxes that the launcher lists */
 
 /* Run a command in the sandbox; status as of the shell (124 = took longer than limit_s), what it

@@ -27,6 +27,7 @@
 #include "image/template.h"
 #include "vmm/firecracker/body.h"
 #include "vmm/firecracker/firecracker.h"
+#include "vmm/machine.h"
 
 #define CONNECT_LIMIT_MS 5000
 #define CONNECT_AGAIN_MS 1
@@ -170,15 +171,10 @@ int fc_step_serial(struct op *op)
 
 /* ---- cold ---- */
 
-static unsigned vcpus(const struct vmm_spec *s)
-{
-	return (s->cpu_milli + 999) / 1000;
-}
-
 int fc_step_machine(struct op *op)
 {
 	const struct vmm_inst *inst = op->owner;
-	const struct fc_machine m = { vcpus(&inst->spec), inst->spec.memory_bytes };
+	const struct fc_machine m = { vmm_vcpus(inst->spec.cpu_milli), inst->spec.memory_bytes };
 	struct buf b = BUF_INIT;
 	int r = fc_body_machine(&b, &m);
 	return fc_step_call(op, "PUT", "/machine-config", &b, r, FC_LIMIT_CONFIG_MS);

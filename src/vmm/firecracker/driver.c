@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "image/template.h"
 #include "vmm/firecracker/firecracker.h"
+#include "vmm/machine.h"
 
 #define MIB (1ull << 20)
 
@@ -92,8 +93,8 @@ int fc_learn(struct vmm *v, const struct proto_reply *reply, struct err *reterr)
 int fc_create_of(const struct vmm_spec *spec, enum proto_start start, struct proto_create *ret,
     struct err *reterr)
 {
-	const unsigned vcpus = (spec->cpu_milli + 999) / 1000;
-	if (vcpus < 1 || vcpus > FC_VCPUS_MAX)
+	const unsigned vcpus = vmm_vcpus(spec->cpu_milli);
+	if (vcpus > FC_VCPUS_MAX)
 		return err_set(
 		    reterr, -EINVAL, "cpus: Firecracker has 1 to %u, got %u", FC_VCPUS_MAX, vcpus);
 	*ret = (struct proto_create){ .kind = PROTO_BOX_FIRECRACKER,
@@ -249,6 +250,14 @@ static void fc_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done, v
 	vmm_ask_internet(&v->late, v->launcher, inst->watch.id, on, done, arg);
 }
 
+static void fc_resize(
+    struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
+{
+	struct vmm *v = inst->vmm;
+	vmm_ask_resize(&v->late, v->launcher, inst->watch.id,
+	    &(struct vmm_sizes){ .cpu_milli = to->cpu_milli }, done, arg);
+}
+
 static void fc_usage(struct vmm_inst *inst, vmm_usage_done_fn *done, void *arg)
 {
 	struct vmm *v = inst->vmm;
@@ -284,6 +293,8 @@ const struct vmm_driver vmm_firecracker_driver = {
 	.sweep = fc_sweep,
 	.destroy = fc_inst_destroy,
 	.set_internet = fc_set_internet,
+	.can_resize = vmm_machine_can_resize,
+	.resize = fc_resize,
 	.usage = fc_usage,
 	.control = fc_control,
 	.data = fc_data,

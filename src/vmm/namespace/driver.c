@@ -204,6 +204,19 @@ static void namespace_sweep(struct vmm *v, bool (*keep)(const char *id, void *ar
 	vmm_ask_sweep(&v->late, v->launcher, keep, keep_arg, done, arg);
 }
 
+/* A disk is formatted once. */
+static bool namespace_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to)
+{
+	return has->disk_bytes == to->disk_bytes;
+}
+
+static void namespace_resize(
+    struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
+{
+	struct vmm *v = inst->vmm;
+	vmm_ask_resize(&v->late, v->launcher, inst->watch.id, to, done, arg);
+}
+
 static void namespace_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done, void *arg)
 {
 	struct vmm *v = inst->vmm;
@@ -245,6 +258,8 @@ const struct vmm_driver vmm_namespace_driver = {
 	.sweep = namespace_sweep,
 	.destroy = namespace_destroy,
 	.set_internet = namespace_set_internet,
+	.can_resize = namespace_can_resize,
+	.resize = namespace_resize,
 	.usage = namespace_usage,
 	.control = namespace_control,
 	.data = namespace_data,

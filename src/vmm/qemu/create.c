@@ -20,6 +20,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "image/template.h"
+#include "vmm/machine.h"
 #include "vmm/qemu/qemu.h"
 
 #define DESTROY_AGAIN_MS 500
@@ -36,8 +37,8 @@ static uint64_t round_up(uint64_t bytes)
 
 static unsigned vcpus_of(unsigned cpu_milli)
 {
-	unsigned n = (cpu_milli + 999) / 1000;
-	return n < 1 ? 1 : n > PROTO_VCPUS_MAX ? PROTO_VCPUS_MAX : n;
+	unsigned n = vmm_vcpus(cpu_milli);
+	return n > PROTO_VCPUS_MAX ? PROTO_VCPUS_MAX : n;
 }
 
 void qemu_describe(const struct vmm *v, const struct template *t, struct proto_create *ret)

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "vmm/machine.h"
 #include "vmm/qemu/qemu.h"
 
 static int qemu_open(struct loop *l, struct launcher *la, struct vmm **ret, struct err *reterr)
@@ -69,6 +70,14 @@ static void qemu_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done,
 	vmm_ask_internet(&v->late, v->launcher, inst->watch.id, on, done, arg);
 }
 
+static void qemu_resize(
+    struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
+{
+	struct vmm *v = inst->vmm;
+	vmm_ask_resize(&v->late, v->launcher, inst->watch.id,
+	    &(struct vmm_sizes){ .cpu_milli = to->cpu_milli }, done, arg);
+}
+
 static void qemu_usage(struct vmm_inst *inst, vmm_usage_done_fn *done, void *arg)
 {
 	struct vmm *v = inst->vmm;
@@ -109,6 +118,8 @@ const struct vmm_driver vmm_qemu_driver = {
 	.sweep = qemu_sweep,
 	.destroy = qemu_destroy,
 	.set_internet = qemu_set_internet,
+	.can_resize = vmm_machine_can_resize,
+	.resize = qemu_resize,
 	.usage = qemu_usage,
 	.control = qemu_control,
 	.data = qemu_data,

@@ -1,8 +1,11 @@
 """Sandboxes that want too much: what they take stays within their limits, others are served, and the owner is told."""
 import os
+import pathlib
+import re
 import signal
 import threading
 import time
+import urllib.request
 
 import grpc
 import pytest
@@ -204,6 +207,48 @@ eaters[0].wait()"""
         told, _ = events.wait_for("ended")
     assert told.reason == ENDED_BY_MEMORY and told.detail
     assert not alive(agent)
+
+
+# ---- sizes ----
+
+def pool_counter(server, name, template="code-interpreter-v1"):
+    url = f"http://{server[0]}:{server[1]}/metrics"
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"X-API-Key": server[2]})) as answer:
+        text = answer.read().decode()
+    return int(re.search(rf'^sandglass_pool_{name}{{template="{template}"}} (\d+)$', text, re.M)[1])
+
+
+@pytest.fixture
+def of_sizes(client, key):
+    made = []
+
+    def make(**sizes):
+        made.append(client.method(f"{SANDBOXES}/CreateSandbox")(key, timeout_seconds=300, **sizes))
+        return made[-1].sandbox
+
+    yield make
+    for m in made:
+        client.method(f"{SANDBOXES}/KillSandbox")(key, sandbox_id=m.sandbox.sandbox_id)
+
+
+def test_sizes_from_the_pool(server, of_sizes):
+    """What the driver can change is given to one that waits; the rest costs a boot. Either way it is what was asked for."""
+    usual = of_sizes()
+    wait_until(lambda: pool_counter(server, "idle") > 0, 120)
+    misses = pool_counter(server, "misses_total")
+    less = of_sizes(cpu_milli=usual.cpu_milli // 2 + 500)
+    assert (less.cpu_milli, less.memory_bytes) == (usual.cpu_milli // 2 + 500, usual.memory_bytes)
+    if DRIVER == "namespace":
+        wait_until(lambda: pool_counter(server, "idle") > 0, 120)
+        more = of_sizes(memory_bytes=2 * usual.memory_bytes)
+        assert more.memory_bytes == 2 * usual.memory_bytes
+        limits = [int(f.read_text()) for name in ("memory.max", "memory.limit_in_bytes")
+                  for f in pathlib.Path("/sys/fs/cgroup").glob(f"**/sandglass-*/{more.sandbox_id}/{name}")]
+        assert limits == [2 * usual.memory_bytes]
+    assert pool_counter(server, "misses_total") == misses
+    other = of_sizes(disk_bytes=2 * usual.disk_bytes)
+    assert other.disk_bytes == 2 * usual.disk_bytes
+    assert pool_counter(server, "misses_total") == misses + 1
 
 
 # ---- disk ----

@@ -78,6 +78,18 @@ START_TEST(version_two)
 	ck_assert_uint_eq(u.cpu_usec, 123);
 	ck_assert_uint_eq(u.pids, 9);
 	ck_assert_uint_eq(u.pids_refused, 4);
+	/* other limits while it is in use */
+	ck_assert_int_eq(cgroup_resize(&tree, "box", 1 << 30, 3000, &err), 0);
+	assert_text(&t, "u/sg/box/memory.max", "1073741824");
+	assert_text(&t, "u/sg/box/cpu.max", "300000 100000");
+	ck_assert_int_eq(cgroup_resize(&tree, "box", 0, 500, &err), 0);
+	assert_text(&t, "u/sg/box/memory.max", "1073741824");
+	assert_text(&t, "u/sg/box/cpu.max", "50000 100000");
+	tmpdir_write(&t, "u/sg/box/memory.current", "504857600\n");
+	ck_assert_int_eq(cgroup_resize(&tree, "box", 512 << 20, 500, &err), -EBUSY);
+	ck_assert_str_eq(err.text, "memory: 481 MiB are in use already, expected more");
+	assert_text(&t, "u/sg/box/memory.max", "1073741824");
+	ck_assert_int_eq(cgroup_resize(&tree, "none", 1 << 30, 500, &err), -ENOENT);
 	ck_assert_int_eq(cgroup_kill(&tree, "box"), 0);
 	assert_text(&t, "u/sg/box/cgroup.kill", "1");
 	ck_assert_int_eq(cgroup_kill(&tree, "none"), 0);
@@ -120,6 +132,9 @@ START_TEST(hybrid)
 	assert_text(&t, "m/sg/box/memory.swappiness", "0"); /* no swap accounting */
 	assert_text(&t, "c/sg/box/cpu.cfs_quota_us", "150000");
 	assert_text(&t, "p/sg/box/pids.max", "77");
+	ck_assert_int_eq(cgroup_resize(&tree, "box", 1 << 30, 3000, &err), 0);
+	assert_text(&t, "m/sg/box/memory.limit_in_bytes", "1073741824");
+	assert_text(&t, "c/sg/box/cpu.cfs_quota_us", "300000");
 	tmpdir_write(
 	    &t, "m/sg/box/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
 	tmpdir_write(&t, "c/sg/box/cpuacct.usage", "5000000\n");

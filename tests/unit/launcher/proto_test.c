@@ -174,6 +174,25 @@ START_TEST(packets_are_checked)
 }
 END_TEST
 
+START_TEST(sizes_are_checked)
+{
+	union proto_any m = { .head = { PROTO_RESIZE, PROTO_VERSION, 1 } };
+	m.request.sizes.cpu_milli = 1000;
+	ck_assert_int_eq(check(&m), -EINVAL); /* of whom? */
+	(void)str_copy(m.request.sizes.id, sizeof(m.request.sizes.id), "i1");
+	ck_assert_int_eq(check(&m), 0); /* memory as it is */
+	m.request.sizes.memory_bytes = PROTO_MEMORY_MIN;
+	ck_assert_int_eq(check(&m), 0);
+	m.request.sizes.memory_bytes--;
+	ck_assert_int_eq(check(&m), -EINVAL);
+	m.request.sizes.memory_bytes = PROTO_MEMORY_MAX + 1;
+	ck_assert_int_eq(check(&m), -EINVAL);
+	m.request.sizes.memory_bytes = PROTO_MEMORY_MAX;
+	m.request.sizes.cpu_milli = PROTO_CPU_MILLI_MIN - 1;
+	ck_assert_int_eq(check(&m), -EINVAL);
+}
+END_TEST
+
 START_TEST(builds_are_checked)
 {
 	static const uint32_t by_name[] = { PROTO_BUILD, PROTO_BUILD_CANCEL, PROTO_IMAGE_REMOVE };
@@ -261,6 +280,7 @@ void add_proto_tests(Suite *s)
 	tcase_add_test(tc, create_is_checked);
 	tcase_add_test(tc, vms_are_checked);
 	tcase_add_test(tc, packets_are_checked);
+	tcase_add_test(tc, sizes_are_checked);
 	tcase_add_test(tc, builds_are_checked);
 	tcase_add_test(tc, lines_and_images_are_checked);
 	tcase_add_test(tc, answers_are_checked);

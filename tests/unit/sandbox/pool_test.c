@@ -451,6 +451,25 @@ START_TEST(sizes_that_cost_a_boot)
 }
 END_TEST
 
+/* More memory than is left to promise is not to be had from the pool either. */
+START_TEST(sizes_keep_to_the_budget)
+{
+	struct made m;
+	struct sandbox_params p = world_params("py", "t");
+	start((struct world_conf){ .pool = true });
+	world_until(&w, ready("py") == 2 && ready("quiet") == 1);
+	w.boxes->conf.memory_budget = w.boxes->promised + EACH;
+	p.sizes = (struct sandbox_sizes){ .memory_bytes = 3 * EACH };
+	made_begin(&w, &m, &p);
+	struct sandbox *sb = made_wait(&w, &m); /* another of the pool had to give way */
+	ck_assert_ptr_nonnull(sb);
+	ck_assert_uint_eq(sb->sizes.memory_bytes, 3 * EACH);
+	ck_assert_uint_le(w.boxes->promised, w.boxes->conf.memory_budget);
+	made_forget(&m);
+	stop();
+}
+END_TEST
+
 START_TEST(resize_fails)
 {
 	struct made m;
@@ -489,5 +508,6 @@ void pool_tests(Suite *s)
 	tcase_add_test(tc, hits_and_misses_are_counted);
 	tcase_add_test(tc, sizes_are_given_to_a_pooled_one);
 	tcase_add_test(tc, sizes_that_cost_a_boot);
+	tcase_add_test(tc, sizes_keep_to_the_budget);
 	tcase_add_test(tc, resize_fails);
 }

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the drivers of virtual machines have in common. */
+#include <stdbool.h>
+
+#include "vmm/vmm.h"
+
+/* Processors of a machine that may use so much of them: as many as are needed, one at least. */
+unsigned vmm_vcpus(unsigned cpu_milli);
+/* As vmm_driver's: memory, disk and processors of a machine are fixed, how much of the processors
+ * it gets is not. */
+bool vmm_machine_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to);
