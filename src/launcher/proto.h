@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/id.h"
 
-#define PROTO_VERSION 3u
+#define PROTO_VERSION 2u
 #define PROTO_BASE_MAX 79
 #define PROTO_BASE_TEMPLATE "template:" /* and its name: the image built of it */
 #define PROTO_SOCKET_DIR 128
@@ -36,7 +36,6 @@ enum proto_kind {
 	PROTO_ADOPT, /* -ENOENT when it does not live (any more); its rest is removed then */
 	PROTO_USAGE,
 	PROTO_INTERNET,
-	PROTO_RESIZE,
 	PROTO_BUILD,	    /* the image of a template; -EBUSY while one is being built */
 	PROTO_BUILD_CANCEL, /* the BUILD answers -ECANCELED then; idempotent */
 	PROTO_IMAGES,
@@ -49,6 +48,7 @@ enum proto_kind {
 	PROTO_VM_SNAPSHOTS, /* one ITEM for each */
 	PROTO_VM_INFO,	    /* what the programs of a kind say of themselves */
 	PROTO_VM_DO,	    /* enum proto_vm_verb */
+	PROTO_RESIZE,
 	PROTO_REQUESTS_END,
 	/* launcher -> daemon */
 	PROTO_REPLY = 64,

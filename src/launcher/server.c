@@ -239,7 +239,6 @@ static request_fn *const requests[] = {
 	[PROTO_ADOPT] = on_adopt,
 	[PROTO_USAGE] = on_usage,
 	[PROTO_INTERNET] = on_internet,
-	[PROTO_RESIZE] = on_resize,
 	[PROTO_BUILD] = builds_on_build,
 	[PROTO_BUILD_CANCEL] = builds_on_cancel,
 	[PROTO_IMAGES] = images_on_list,
@@ -251,6 +250,7 @@ static request_fn *const requests[] = {
 	[PROTO_VM_FORGET] = vm_on_forget,
 	[PROTO_VM_SNAPSHOTS] = vm_on_snapshots,
 	[PROTO_VM_INFO] = fc_on_info,
+	[PROTO_RESIZE] = on_resize,
 	[PROTO_VM_DO] = fc_on_do,
 };
 

@@ -50,6 +50,13 @@ static void check_request(const union proto_any *m)
 	case PROTO_VM_INFO:
 		assert(m->request.box.on > 0 && m->request.box.on < PROTO_BOX_KINDS);
 		break;
+	case PROTO_RESIZE:
+		assert(id_sandbox_valid(m->request.sizes.id));
+		assert(!m->request.sizes.memory_bytes ||
+		       (m->request.sizes.memory_bytes >= PROTO_MEMORY_MIN &&
+			   m->request.sizes.memory_bytes <= PROTO_MEMORY_MAX));
+		assert(m->request.sizes.cpu_milli >= PROTO_CPU_MILLI_MIN);
+		break;
 	case PROTO_VM_DO:
 		assert(id_sandbox_valid(m->request.box.id));
 		assert(m->request.box.on < PROTO_VM_VERBS);

@@ -154,7 +154,7 @@ START_TEST(packets_are_checked)
 	for (uint32_t kind = 0; kind < 256; kind++) {
 		m = good_create();
 		m.head.kind = kind;
-		bool known = kind >= PROTO_PREPARE && kind <= PROTO_VM_DO;
+		bool known = kind >= PROTO_PREPARE && kind <= PROTO_RESIZE;
 		ck_assert_int_eq(
 		    proto_check_request(&m, sizeof(m.request), &err) == -EPROTO, !known);
 	}
