@@ -222,7 +222,11 @@ static const struct {
 
 static bool take(struct kernel *k, const struct message *m)
 {
-	if (!k->run.active || k->state != KERNEL_READY || !str_eq(m->parent_id, k->run.id))
+	if (!k->run.active || k->state != KERNEL_READY)
+		return true;
+	/* What comes of the watchdog's request comes after all that the execution had to tell. */
+	k->run.idle |= *k->run.probe && str_eq(m->parent_id, k->run.probe);
+	if (!str_eq(m->parent_id, k->run.id))
 		return true;
 	for (size_t i = 0; i < sizeof(takers) / sizeof(takers[0]); i++)
 		if (str_eq(takers[i].type, m->type))

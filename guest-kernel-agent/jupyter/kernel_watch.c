@@ -53,6 +53,13 @@ static void tell_stall(struct kernel *k, bool stalled)
 	k->ops->on_stall(k, stalled, k->arg);
 }
 
+static void probe(struct kernel *k)
+{
+	if (!k->run.replied && !*k->run.probe &&
+	    kernel_request(k, &k->shell, "kernel_info_request", NULL, k->run.probe) < 0)
+		log_warn("no memory to ask a kernel whether it is idle");
+}
+
 static void on_watch(struct loop_timer *t, void *arg)
 {
 	struct kernel *k = arg;
@@ -62,9 +69,8 @@ static void on_watch(struct loop_timer *t, void *arg)
 	bool stalled = is_stopped(k->pid);
 	if (stalled != k->run.stalled)
 		tell_stall(k, stalled);
-	if (!k->run.replied && ++k->run.ticks == PROBE_AT_TICK &&
-	    kernel_request(k, &k->shell, "kernel_info_request", NULL, k->run.probe) < 0)
-		log_warn("no memory to ask a kernel whether it is idle");
+	if (++k->run.ticks == PROBE_AT_TICK)
+		probe(k);
 }
 
 static void on_nudge(struct loop_timer *t, void *arg)
@@ -77,8 +83,10 @@ static void on_nudge(struct loop_timer *t, void *arg)
 	loop_timer_set(&k->nudge, k->run.nudge_ms);
 }
 
+/* It may cost the reply, too: what the probe finds is not waited for then. */
 void kernel_watch_interrupt(struct kernel *k)
 {
+	probe(k);
 	k->run.nudge_ms = NUDGE_MS;
 	loop_timer_set(&k->nudge, k->run.nudge_ms);
 }
