@@ -64,8 +64,21 @@ static const struct {
 	{ "resume", ctl_resume },
 };
 
+/* Also behind the command, where people look for it. */
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && !str_eq(argv[i], "--"); i++)
+		if (str_eq(argv[i], "--help") || (i == 1 && str_eq(argv[i], "-h")))
+			return true;
+	return false;
+}
+
 static int dispatch(const char *url, const char *key, int argc, char **argv)
 {
+	if (asks_for_help(argc, argv)) {
+		usage();
+		return EXIT_SUCCESS;
+	}
 	if (str_eq(argv[0], "keys") || str_eq(argv[0], "doctor"))
 		return ctl_server_machine(argc, argv);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -38,6 +38,15 @@ def test_create_run_ls_kill():
     assert sandbox not in sandglass("ls").stdout
 
 
+def test_help_is_found_behind_a_command_too():
+    whole = sandglass("--help")
+    assert whole.returncode == 0 and "template build" in whole.stdout
+    for words in (["ls", "--help"], ["template", "build", "--help"], ["doctor", "--help"], ["kill", "-h"]):
+        asked = sandglass(*words, E2B_API_KEY="")
+        assert (asked.returncode, asked.stdout) == (0, whole.stdout), words
+    assert "--help" in sandglass("bogus").stderr
+
+
 def test_run_from_a_file_streams_and_leaves_nothing(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import sys\nprint('out')\nprint('err', file=sys.stderr)\n'value'")
