@@ -121,7 +121,8 @@ void limits_handle(struct limits *l, struct http_stream *st, const char *target)
 		return;
 	}
 	r = get_number(&u, "wait", &wait_ms);
-	(void)read_counts(l);
+	if (read_counts(l)) /* who waits would not hear of it any more */
+		held_answer(&l->held);
 	for (size_t i = 0; r == 0 && i < N_COUNTS; i++) {
 		r = get_number(&u, counts[i].name, &known[i]);
 		news |= r == 0 && l->now[i] - l->base[i] != known[i];

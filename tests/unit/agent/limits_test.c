@@ -118,6 +118,23 @@ START_TEST(news_is_told_at_once)
 }
 END_TEST
 
+/* A second question sees a count first; the first is answered all the same. */
+START_TEST(each_question_is_answered)
+{
+	struct http_head head = HTTP_HEAD_INIT;
+	ask("/limits?oom=3&pids=40&wait=60000");
+	expect_nothing();
+	ck_assert_int_eq(http_head_set_request(&head, "GET", "http", "agent", "/limits?wait=0"), 0);
+	ck_assert_ptr_nonnull(
+	    http_fetch_start(client, &head, NULL, 0, 256, 10000, on_answer, NULL));
+	http_head_fini(&head);
+	count("pids.events", "max 41\n");
+	while (answer.n < 2)
+		ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_str_eq(answer.body, "{\"oom\":3,\"pids\":41}");
+}
+END_TEST
+
 START_TEST(a_new_sandbox_has_met_none)
 {
 	limits_begin(limits);
@@ -155,6 +172,7 @@ void add_limits_tests(Suite *s)
 	TCase *tc = test_case(s, "limits", 20);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, news_is_told_at_once);
+	tcase_add_test(tc, each_question_is_answered);
 	tcase_add_test(tc, a_new_sandbox_has_met_none);
 	tcase_add_test(tc, bad_questions);
 	tcase_add_test(tc, a_kernel_that_does_not_count);
