@@ -284,7 +284,7 @@ void sandbox_row_forget(struct op *op)
 
 static void on_exited(struct sandbox *sb, int64_t status)
 {
-	bool recent = sb->oom_kills > 0 && clock_mono_ms() - sb->oom_ms <= OOM_RECENT_MS;
+	bool recent = sb->oom_seen && clock_mono_ms() - sb->oom_ms <= OOM_RECENT_MS;
 	bool machine = sb->reg->conf.driver->caps & VMM_CAP_OWN_KERNEL;
 	const char *what = machine ? "virtual machine" : "agent";
 	bool killed = status < 0 || (WIFSIGNALED((int)status) && WTERMSIG((int)status) == SIGKILL);
@@ -352,6 +352,7 @@ void sandbox_on_vmm_event(struct vmm_inst *inst, enum vmm_end kind, int64_t valu
 		break;
 	case VMM_EVENT_OOM:
 		sb->oom_kills = (uint64_t)value;
+		sb->oom_seen = true;
 		sb->oom_ms = clock_mono_ms();
 		on_limit_hit(sb, SANDBOX_EVENT_OOM, "oom", sb->oom_kills);
 		break;

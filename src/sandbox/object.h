@@ -138,7 +138,9 @@ struct sandbox {
 	int64_t started_ns, end_at_ns;
 	uint64_t end_mono_ms;
 	size_t heap_at;
-	uint64_t oom_kills, pids_refused, oom_ms;
+	uint64_t oom_kills, pids_refused;
+	bool oom_seen; /* by the driver, at oom_ms: it may be why the instance ends */
+	uint64_t oom_ms;
 	bool limits_known; /* what was counted before a restart of the daemon is no news */
 
 	struct link in_pool, in_team;

@@ -440,12 +440,31 @@ START_TEST(limits_are_told_while_it_runs)
 }
 END_TEST
 
+/* The VMM of a machine ends as if nothing was wrong when its kernel gives up. */
+START_TEST(a_machine_out_of_memory)
+{
+	struct sandbox *sb = sandbox_ref(world_create(&w, "bare", "t"));
+	fake_guests_met_limits(1, 0); /* kills alone are no reason to end */
+	fake_vmm_event(w.vmm, sb->id, VMM_END_EXITED, 0);
+	world_settle(&w);
+	ck_assert_int_eq(sb->end, SANDBOX_END_CRASHED);
+	(void)sandbox_unref(sb);
+	sb = sandbox_ref(world_create(&w, "bare", "t"));
+	fake_vmm_event(w.vmm, sb->id, VMM_EVENT_OOM, 1);
+	fake_vmm_event(w.vmm, sb->id, VMM_END_EXITED, 0);
+	world_settle(&w);
+	ck_assert_int_eq(sb->end, SANDBOX_END_OUT_OF_MEMORY);
+	(void)sandbox_unref(sb);
+}
+END_TEST
+
 void pause_tests(Suite *s)
 {
 	TCase *c = tcase_create("pause");
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, there_and_back);
 	tcase_add_test(c, limits_are_told_while_it_runs);
+	tcase_add_test(c, a_machine_out_of_memory);
 	tcase_add_test(c, what_is_possible_when);
 	tcase_add_test(c, resume_during_a_pause_comes_after_it);
 	tcase_add_test(c, limits_hold_for_a_resume);

@@ -8,6 +8,7 @@ tests_unit_vmm_vmm_test_SOURCES = \
 	tests/unit/vmm/fc_parts_test.c \
 	tests/unit/vmm/fc_power_test.c \
 	tests/unit/vmm/fc_rig.c tests/unit/vmm/fc_rig.h \
+	tests/unit/vmm/machine_test.c \
 	tests/unit/vmm/vmm_test.c tests/unit/vmm/vmm_tests.h
 tests_unit_vmm_vmm_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) -I$(top_srcdir)/tests/lib
 tests_unit_vmm_vmm_test_LDADD = libvmm.a libloop.a libbase.a $(EVENT_LIBS) $(JANSSON_LIBS) \

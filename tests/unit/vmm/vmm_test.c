@@ -5,6 +5,7 @@
 static Suite *vmm_suite(void)
 {
 	Suite *s = suite_create("vmm");
+	add_machine(s);
 	add_fc_parts(s);
 	add_fc_api(s);
 	add_fc_fake(s);

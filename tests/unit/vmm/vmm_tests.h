@@ -2,6 +2,7 @@
 #pragma once
 #include <check.h>
 
+void add_machine(Suite *s);
 void add_fc_parts(Suite *s);  /* version, bodies, answers, exits, pipes */
 void add_fc_api(Suite *s);    /* the client against a server that misbehaves */
 void add_fc_fake(Suite *s);   /* the stand-ins for Firecracker and its jailer */
