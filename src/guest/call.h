@@ -29,7 +29,7 @@ struct guest_call {
 	struct loop *loop;
 	struct http_client *client;
 	const char *method;
-	char path[64];
+	char path[96]; /* with two counts of 19 digits */
 	struct buf body;
 	/* Before each try (optional): bring the body up to date. 0 or -ENOMEM. */
 	int (*prepare)(struct guest_call *c);
