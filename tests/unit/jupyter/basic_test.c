@@ -53,7 +53,8 @@ START_TEST(test_errors)
 }
 END_TEST
 
-/* The first line must be here while the code still waits for a file that only we make. */
+/* The first line must be here while the code still waits for a file that only we make. Each line is
+ * one write: what print() writes in two may come in two pieces. */
 static void let_go(struct record *r)
 {
 	tmpdir_write(&kernels_dir, "go", "");
@@ -62,9 +63,9 @@ static void let_go(struct record *r)
 START_TEST(test_output_arrives_while_code_runs)
 {
 	struct context *c = kernels_python();
-	struct record *r =
-	    record_begin(c, "import os, time\nprint('first')\n"
-			    "while not os.path.exists('go'): time.sleep(0.002)\nprint('second')");
+	struct record *r = record_begin(c, "import os, sys, time\nsys.stdout.write('first\\n')\n"
+					   "while not os.path.exists('go'): time.sleep(0.002)\n"
+					   "_ = sys.stdout.write('second\\n')");
 
 	r->on_first = let_go;
 	record_wait(r);
