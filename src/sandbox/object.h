@@ -257,8 +257,8 @@ void creates_fail_waiting(struct sandboxes *s, const struct pool *p, const struc
 /* ---- room (room.c) ---- */
 enum room { ROOM_YES, ROOM_COUNT, ROOM_PROMISED, ROOM_FREE };
 enum room room_for(const struct sandboxes *s, uint64_t memory_bytes);
-/* May one that is there already be given so much more? */
-bool room_to_grow(const struct sandboxes *s, uint64_t memory_bytes);
+/* May one that is there already be promised so much instead of what it has? */
+bool room_to_grow(const struct sandbox *sb, uint64_t memory_bytes);
 /* Sets why there is none; returns SANDBOX_E_CAPACITY. */
 int room_refuse(
     const struct sandboxes *s, uint64_t memory_bytes, enum room why, struct err *reterr);

@@ -43,12 +43,10 @@ static int resume(struct op *op)
 
 static void on_resized(const struct err *err, void *arg)
 {
-	struct sandbox *sb = arg;
-	if (err->code == 0 && sb->reg)
-		sandbox_set_sizes(sb, &sb->who->sizes);
-	sandbox_vmm_answer(sb, err);
+	sandbox_vmm_answer(arg, err);
 }
 
+/* Promised before it is given: others may have grown since this one was claimed. */
 static int sizes(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
@@ -56,6 +54,9 @@ static int sizes(struct op *op)
 	const struct vmm_sizes to = sandbox_vmm_sizes(want);
 	if (sandbox_sizes_equal(&sb->sizes, want))
 		return OP_NEXT;
+	if (!room_to_grow(sb, want->memory_bytes))
+		return room_refuse(sb->reg, want->memory_bytes, ROOM_PROMISED, &op->err);
+	sandbox_set_sizes(sb, want);
 	sandbox_vmm_begin(sb);
 	sb->reg->conf.driver->resize(sb->inst, &to, on_resized, sb);
 	return OP_WAIT;

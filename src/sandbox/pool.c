@@ -90,9 +90,7 @@ static bool can_have(const struct sandbox *sb, const struct sandbox_sizes *want)
 	const struct vmm_sizes has = sandbox_vmm_sizes(&sb->sizes), to = sandbox_vmm_sizes(want);
 	if (sandbox_sizes_equal(&sb->sizes, want))
 		return true;
-	return d->can_resize && d->can_resize(&has, &to) &&
-	       (to.memory_bytes <= has.memory_bytes ||
-		   room_to_grow(sb->reg, to.memory_bytes - has.memory_bytes));
+	return d->can_resize && d->can_resize(&has, &to) && room_to_grow(sb, to.memory_bytes);
 }
 
 /* Is it, or can the driver make it, what is wanted? */

@@ -26,9 +26,10 @@ static bool can_promise(const struct sandboxes *s, uint64_t memory_bytes)
 	return !s->conf.memory_budget || s->promised + memory_bytes <= s->conf.memory_budget;
 }
 
-bool room_to_grow(const struct sandboxes *s, uint64_t memory_bytes)
+bool room_to_grow(const struct sandbox *sb, uint64_t memory_bytes)
 {
-	return can_promise(s, memory_bytes) && has_free(s);
+	return memory_bytes <= sb->sizes.memory_bytes ||
+	       can_promise(sb->reg, memory_bytes - sb->sizes.memory_bytes);
 }
 
 enum room room_for(const struct sandboxes *s, uint64_t memory_bytes)

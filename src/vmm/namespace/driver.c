@@ -204,10 +204,10 @@ static void namespace_sweep(struct vmm *v, bool (*keep)(const char *id, void *ar
 	vmm_ask_sweep(&v->late, v->launcher, keep, keep_arg, done, arg);
 }
 
-/* A disk is formatted once. */
+/* A disk is formatted once, and memory that is in use is not taken away. */
 static bool namespace_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to)
 {
-	return has->disk_bytes == to->disk_bytes;
+	return has->disk_bytes == to->disk_bytes && has->memory_bytes <= to->memory_bytes;
 }
 
 static void namespace_resize(

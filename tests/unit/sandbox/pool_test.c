@@ -470,6 +470,27 @@ START_TEST(sizes_keep_to_the_budget)
 }
 END_TEST
 
+/* Two that are claimed before either has grown: what is left is promised once. */
+START_TEST(two_cannot_grow_into_the_same_room)
+{
+	struct made m[2];
+	struct sandbox_params p = world_params("py", "t");
+	start((struct world_conf){ .pool = true });
+	world_until(&w, ready("py") == 2 && ready("quiet") == 1);
+	w.boxes->conf.memory_budget = w.boxes->promised + EACH;
+	p.sizes = (struct sandbox_sizes){ .memory_bytes = 2 * EACH };
+	for (int i = 0; i < 2; i++)
+		made_begin(&w, &m[i], &p);
+	for (int i = 0; i < 2; i++) {
+		(void)made_wait(&w, &m[i]);
+		ck_assert_uint_le(w.boxes->promised, w.boxes->conf.memory_budget);
+	}
+	for (int i = 0; i < 2; i++)
+		made_forget(&m[i]);
+	stop();
+}
+END_TEST
+
 START_TEST(resize_fails)
 {
 	struct made m;
@@ -509,5 +530,6 @@ void pool_tests(Suite *s)
 	tcase_add_test(tc, sizes_are_given_to_a_pooled_one);
 	tcase_add_test(tc, sizes_that_cost_a_boot);
 	tcase_add_test(tc, sizes_keep_to_the_budget);
+	tcase_add_test(tc, two_cannot_grow_into_the_same_room);
 	tcase_add_test(tc, resize_fails);
 }
