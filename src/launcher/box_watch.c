@@ -20,7 +20,6 @@
 #define LOOK_AFTER_MS 25
 #define POLL_MS 500
 #define LOG_CHUNK 4096u
-#define PANIC "Kernel panic"
 #define LOG_PAUSE_MS 20 /* after each chunk: at most 200 kB/s of a sandbox */
 
 void box_look(struct box *b)
@@ -145,7 +144,7 @@ static void end_line(struct box *b)
 		return;
 	b->log_line[b->log_len] = '\0';
 	/* What a kernel that gives up says first matters more than the registers that follow. */
-	if (!strstr(b->log_tail, PANIC))
+	if (!strstr(b->log_tail, PROTO_PANIC_TEXT))
 		(void)str_copy(b->log_tail, sizeof(b->log_tail), b->log_line);
 	log_debug("%s: %s", b->rec.id, b->log_line);
 	b->log_len = 0;

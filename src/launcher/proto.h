@@ -228,6 +228,8 @@ union proto_any {
 
 /* What the guest of PROTO_START_PROBE says last: ours, or a kernel that was given no root. */
 #define PROTO_PROBE_TEXT "sandglass: this guest runs"
+/* How the last words of a kernel begin; what follows are registers, and less to the point. */
+#define PROTO_PANIC_TEXT "Kernel panic"
 #define PROTO_PROBE_KERNEL "Kernel panic - not syncing: VFS: Unable to mount root fs"
 
 /* Bounds of a create, checked on both sides. */

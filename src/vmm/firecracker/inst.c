@@ -24,7 +24,9 @@ void fc_inst_explain(struct vmm_inst *inst, char *dst, size_t cap)
 	fc_exit_describe(inst->exit_status, how, sizeof(how));
 	tail_drain(&inst->console);
 	tail_drain(&inst->log);
-	tail_last(&inst->console, said, sizeof(said));
+	/* What a kernel that gives up says first matters more than the registers that follow. */
+	if (!tail_find(&inst->console, PROTO_PANIC_TEXT, said, sizeof(said)))
+		tail_last(&inst->console, said, sizeof(said));
 	if (!said[0]) {
 		from = "log";
 		tail_last(&inst->log, said, sizeof(said));

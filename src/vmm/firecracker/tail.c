@@ -86,13 +86,17 @@ void tail_drain(struct tail *t)
 		;
 }
 
-void tail_last(const struct tail *t, char *dst, size_t cap)
+/* i: from the oldest byte, less than filled. */
+static unsigned char byte_at(const struct tail *t, size_t i)
 {
-	size_t n = t->filled < cap - 1 ? t->filled : cap - 1, len = 0;
-	if (!t->ring)
-		n = 0;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = t->ring[(t->at + TAIL_BYTES - n + i) % TAIL_BYTES];
+	return t->ring[(t->at + TAIL_BYTES - t->filled + i) % TAIL_BYTES];
+}
+
+static void copy_text(const struct tail *t, size_t from, size_t n, char *dst)
+{
+	size_t len = 0;
+	for (size_t i = from; i < from + n; i++) {
+		unsigned char c = byte_at(t, i);
 		bool blank = c <= ' ' || c >= 0x7f;
 		if (!blank)
 			dst[len++] = (char)c;
@@ -102,4 +106,29 @@ void tail_last(const struct tail *t, char *dst, size_t cap)
 	while (len > 0 && dst[len - 1] == ' ')
 		len--;
 	dst[len] = '\0';
+}
+
+void tail_last(const struct tail *t, char *dst, size_t cap)
+{
+	size_t n = t->filled < cap - 1 ? t->filled : cap - 1;
+	copy_text(t, t->filled - n, n, dst);
+}
+
+static bool is_at(const struct tail *t, size_t i, const char *text)
+{
+	for (; *text; i++, text++)
+		if (i >= t->filled || byte_at(t, i) != (unsigned char)*text)
+			return false;
+	return true;
+}
+
+bool tail_find(const struct tail *t, const char *text, char *dst, size_t cap)
+{
+	size_t i = 0, n = 0;
+	while (i < t->filled && !is_at(t, i, text))
+		i++;
+	while (n < cap - 1 && i + n < t->filled && byte_at(t, i + n) != '\n')
+		n++;
+	copy_text(t, i, n, dst);
+	return n > 0;
 }

@@ -19,7 +19,7 @@
  *   guest none|silent          nobody listens in the guest; it never answers a connection
  *   guest-delay MS             the guest listens so long after a start
  *   guest-exit MS              it reboots so long after a start
- *   console TEXT               printed on the serial line at a start
+ *   console TEXT               a line printed on the serial line at a start; may come again
  *   fault METHOD PATH[=WORD] KIND [ARG]   to requests whose body contains WORD:
  *        refuse TEXT   400 with that fault            exit CODE   dies at once
  *        hang          never answers                  kill        dies by SIGKILL
@@ -55,7 +55,7 @@ struct fake_script {
 	bool no_tap, guest_none, guest_silent;
 	int start_exit; /* -1 = no */
 	unsigned start_delay, guest_delay, guest_exit;
-	char console[128];
+	char console[512];
 	struct fake_fault faults[FAKE_FAULTS_MAX];
 	size_t n_faults;
 };

@@ -158,7 +158,7 @@ int fake_guest_start(struct fake *f)
 	if (control < 0 || data < 0)
 		return control < 0 ? control : data;
 	if (f->script.console[0])
-		(void)dprintf(f->serial_fd >= 0 ? f->serial_fd : 1, "%s\n", f->script.console);
+		(void)dprintf(f->serial_fd >= 0 ? f->serial_fd : 1, "%s", f->script.console);
 	int ready[2];
 	char none;
 	if (pipe2(ready, O_CLOEXEC) < 0)

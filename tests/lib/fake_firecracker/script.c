@@ -31,6 +31,12 @@ static void parse_fault(struct fake_script *s, const char *line)
 	s->n_faults++;
 }
 
+static void add_console(struct fake_script *s, const char *line)
+{
+	size_t have = strlen(s->console);
+	(void)snprintf(s->console + have, sizeof(s->console) - have, "%s\n", line);
+}
+
 static void parse_line(struct fake_script *s, const char *line)
 {
 	int n = 0;
@@ -40,7 +46,9 @@ static void parse_line(struct fake_script *s, const char *line)
 	(void)sscanf(line, "start-delay %u", &s->start_delay);
 	(void)sscanf(line, "guest-delay %u", &s->guest_delay);
 	(void)sscanf(line, "guest-exit %u", &s->guest_exit);
-	(void)sscanf(line, "console %127[^\n]", s->console);
+	if (sscanf(line, "console %n", &n) == 0 && n > 0)
+		add_console(s, line + n);
+	n = 0;
 	s->no_tap |= strcmp(line, "no-tap") == 0;
 	s->guest_none |= strcmp(line, "guest none") == 0;
 	s->guest_silent |= strcmp(line, "guest silent") == 0;

@@ -346,13 +346,15 @@ END_TEST
 START_TEST(test_dies_later)
 {
 	struct fc_rig r;
-	fc_rig_open(&r, "no-tap\nguest-exit 100\nconsole Kernel panic - not syncing\n");
+	fc_rig_open(&r, "no-tap\nguest-exit 100\nconsole Kernel panic - not syncing: VFS\n"
+			"console RIP: 0033:0x1\n");
 	ck_assert_int_eq(fc_rig_create(&r, VMM_START_COLD), 0);
 	fc_rig_until(&r, &r.exits);
 	ck_assert_int_eq(r.exit_status, 0);
 	char text[ERR_TEXT_MAX];
 	fc_inst_explain(r.inst, text, sizeof(text));
 	ck_assert_msg(strstr(text, "rebooted") && strstr(text, "Kernel panic"), "%s", text);
+	ck_assert_int_eq(r.ooms, 0);
 	ck_assert_int_lt(fc_rig_pause(&r), 0);
 	ck_assert_int_eq(fc_rig_destroy(&r), 0);
 	fake_launcher_script(r.la, "no-tap\n");
@@ -361,6 +363,28 @@ START_TEST(test_dies_later)
 	ck_assert_int_eq(kill(fake_launcher_pid(r.la), SIGKILL), 0);
 	fc_rig_until(&r, &r.exits);
 	ck_assert_int_eq(r.exit_status, SIGKILL);
+	ck_assert_int_eq(fc_rig_destroy(&r), 0);
+	fc_rig_close(&r);
+}
+END_TEST
+
+/* The kernel says so first; more than fits into an error follows. */
+START_TEST(test_dies_for_want_of_memory)
+{
+	struct fc_rig r;
+	fc_rig_open(&r,
+	    "no-tap\nguest-exit 100\nconsole [ 9.1] all is well\n"
+	    "console [ 9.2] Kernel panic - not syncing: System is deadlocked on memory\n"
+	    "console [ 9.2] CPU: 0 PID: 1 Comm: init Not tainted 6.1.0-40-cloud-amd64 #1  Debian\n"
+	    "console [ 9.3] Kernel Offset: disabled, and many registers that say less than it\n"
+	    "console [ 9.4] ---[ end Kernel panic - not syncing: System is deadlocked ]---\n");
+	ck_assert_int_eq(fc_rig_create(&r, VMM_START_COLD), 0);
+	fc_rig_until(&r, &r.exits);
+	char text[ERR_TEXT_MAX];
+	fc_inst_explain(r.inst, text, sizeof(text));
+	ck_assert_str_eq(text, "the guest shut down or rebooted (exit code 0); end of its console: "
+			       "Kernel panic - not syncing: System is deadlocked on memory");
+	ck_assert_int_eq(r.ooms, 1);
 	ck_assert_int_eq(fc_rig_destroy(&r), 0);
 	fc_rig_close(&r);
 }
@@ -505,6 +529,7 @@ void add_fc_create(Suite *s)
 	tcase_add_loop_test(tc, test_clone_fails, 0, (int)N_CLONE);
 	tcase_add_test(tc, test_bad_files);
 	tcase_add_test(tc, test_dies_later);
+	tcase_add_test(tc, test_dies_for_want_of_memory);
 	tcase_add_loop_test(tc, test_adopt, 0, 2);
 	tcase_add_test(tc, test_sweep);
 	tcase_add_test(tc, test_usage);

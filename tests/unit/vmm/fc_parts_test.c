@@ -322,6 +322,12 @@ START_TEST(test_tail)
 	tail_drain(&t);
 	tail_last(&t, text, sizeof(text));
 	ck_assert_str_eq(text, "one [0m two");
+	ck_assert(tail_find(&t, "n", text, sizeof(text)));
+	ck_assert_str_eq(text, "ne");
+	ck_assert(tail_find(&t, "two ", text, 3));
+	ck_assert_str_eq(text, "tw");
+	ck_assert(!tail_find(&t, "two \n\n\n", text, sizeof(text))); /* the end of it is missing */
+	ck_assert_str_eq(text, "");
 	/* More than is kept; the writer is never held up by it. */
 	memset(fill, 'x', sizeof(fill));
 	for (int i = 0; i < 5; i++) {
@@ -333,6 +339,8 @@ START_TEST(test_tail)
 	tail_last(&t, text, 8);
 	ck_assert_str_eq(text, "xx end");
 	ck_assert_uint_eq(t.filled, TAIL_BYTES);
+	ck_assert(tail_find(&t, "x end", text, sizeof(text))); /* around the end of the ring */
+	ck_assert_str_eq(text, "x end");
 	(void)close(fd);
 	(void)loop_turn(l, false);
 	tail_close(&t);

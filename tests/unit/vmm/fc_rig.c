@@ -106,6 +106,7 @@ static void on_inst(const struct err *err, struct vmm_inst *inst, void *arg)
 static void on_event(struct vmm_inst *inst, enum vmm_end kind, int64_t value, void *arg)
 {
 	struct fc_rig *r = arg;
+	r->ooms += kind == VMM_EVENT_OOM;
 	if (kind != VMM_END_EXITED)
 		return;
 	r->exits++;

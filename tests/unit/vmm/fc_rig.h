@@ -15,7 +15,7 @@ struct fc_rig {
 	struct vmm_inst *inst; /* of the last create */
 	struct err err;	       /* of the last call */
 	unsigned answers;      /* callbacks of the call that is open */
-	int exits;	       /* events */
+	int exits, ooms;       /* events */
 	int64_t exit_status;
 };
 
