@@ -28,7 +28,7 @@
 
 static const char *const guest_modules[] = { "virtio_mmio", "virtio_blk", "virtio_net", "overlay",
 	"erofs", "-virtio_console", "-vmw_vsock_virtio_transport", "-virtio_rng", "-squashfs",
-	"-ptp_kvm", NULL };
+	"-virtio_balloon", "-ptp_kvm", NULL };
 
 struct module {
 	char *path;

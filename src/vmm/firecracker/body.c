@@ -139,6 +139,14 @@ int fc_body_entropy(struct buf *b, const struct fc_rate *r)
 	return emit(b, o, o && put_rate(o, "rate_limiter", r));
 }
 
+int fc_body_balloon(struct buf *b)
+{
+	return emit(b,
+	    json_pack("{s:i,s:b,s:i,s:b}", "amount_mib", 0, "deflate_on_oom", 1,
+		"stats_polling_interval_s", 0, "free_page_reporting", 1),
+	    true);
+}
+
 int fc_body_action(struct buf *b, const char *action)
 {
 	return emit(b, json_pack("{s:s}", "action_type", action), true);

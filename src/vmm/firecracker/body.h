@@ -55,6 +55,9 @@ int fc_body_net_rate(struct buf *b, const char *id, const struct fc_rate *r); /*
 int fc_body_drive_rate(struct buf *b, const char *id, const struct fc_rate *r);
 int fc_body_vsock(struct buf *b, unsigned cid, const char *path);
 int fc_body_entropy(struct buf *b, const struct fc_rate *r);
+/* One that takes nothing from the guest and never will: it is there so that the guest can report
+ * pages that it has freed. Firecracker gives those back to the host (1.14 or later). */
+int fc_body_balloon(struct buf *b);
 int fc_body_action(struct buf *b, const char *action);
 int fc_body_state(struct buf *b, const char *state); /* "Paused", "Resumed" */
 int fc_body_create(struct buf *b, const char *state, const char *memory);

@@ -8,7 +8,7 @@
  *   connect   to the API                the same
  *   logger, metrics, serial             the same: no snapshot keeps them
  *   machine, boot, root, disk, net,     load: devices and memory, paused; rates of devices
- *     vsock, entropy
+ *     vsock, entropy, balloon
  *   open      the socket is ours        the same, before the guest can do anything
  *   start                               resume
  *   check     that it lives             the same
@@ -235,6 +235,19 @@ static int begin_entropy(struct op *op)
 	return fc_step_call(op, "PUT", "/entropy", &b, r, FC_LIMIT_CONFIG_MS);
 }
 
+/*
+ * What processes in it have freed goes back to the host, in clones as well: they have the devices
+ * of their snapshot. A clone's balloon can do no harm to the others here: Firecracker opens the
+ * memory file for reading, maps it privately, and puts anonymous memory in the place of pages that
+ * a guest gives away. (QEMU would punch holes into the file; there no machine has one.)
+ */
+static int begin_balloon(struct op *op)
+{
+	struct buf b = BUF_INIT;
+	int r = fc_body_balloon(&b);
+	return fc_step_call(op, "PUT", "/balloon", &b, r, FC_LIMIT_CONFIG_MS);
+}
+
 static int begin_open(struct op *op)
 {
 	return fc_step_do(op, PROTO_VM_OPEN);
@@ -261,6 +274,7 @@ static const struct op_step cold_steps[] = {
 	{ "net", begin_net, NULL, fc_step_cancel, CALL_LIMIT_MS },
 	{ "vsock", begin_vsock, NULL, fc_step_cancel, CALL_LIMIT_MS },
 	{ "entropy", begin_entropy, NULL, fc_step_cancel, CALL_LIMIT_MS },
+	{ "balloon", begin_balloon, NULL, fc_step_cancel, CALL_LIMIT_MS },
 	{ "open", begin_open, NULL, NULL, ASK_LIMIT_MS },
 	{ "start", fc_step_start, NULL, fc_step_cancel, FC_LIMIT_START_MS + 1000 },
 	{ "check", fc_step_check, NULL, NULL, 1 },

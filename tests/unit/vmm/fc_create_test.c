@@ -19,7 +19,7 @@
 
 static const char *const cold_requests[] = { "PUT /logger", "PUT /metrics", "PUT /serial",
 	"PUT /machine-config", "PUT /boot-source", "PUT /drives/rootfs", "PUT /drives/disk",
-	"PUT /network-interfaces/eth0", "PUT /vsock", "PUT /entropy",
+	"PUT /network-interfaces/eth0", "PUT /vsock", "PUT /entropy", "PUT /balloon",
 	"PUT /actions=InstanceStart" };
 static const char *const clone_requests[] = { "PUT /logger", "PUT /metrics", "PUT /serial",
 	"PUT /snapshot/load", "PATCH /drives/rootfs", "PATCH /drives/disk",
@@ -115,7 +115,9 @@ START_TEST(test_configuration)
 		"\"host_dev_name\":\"tap0\",\"guest_mac\":\"02:fc:00:00:00:05\"",
 		"\"rx_rate_limiter\":{\"bandwidth\"", "\"tx_rate_limiter\":{\"bandwidth\"",
 		"\"ops\":{\"size\":20000", "\"guest_cid\":3,\"uds_path\":\"vm/v.sock\"",
-		"\"entropy\":{\"rate_limiter\"", "\"serial_out_path\":\"vm/console\"" };
+		"\"entropy\":{\"rate_limiter\"", "\"serial_out_path\":\"vm/console\"",
+		"\"balloon\":{\"amount_mib\":0,\"deflate_on_oom\":true,"
+		"\"stats_polling_interval_s\":0,\"free_page_reporting\":true}" };
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		ck_assert_msg(strstr(a.text, parts[i]) != NULL, "%s not in %s", parts[i], a.text);
 	ck_assert_int_eq(fc_rig_destroy(&r), 0);

@@ -133,6 +133,9 @@ START_TEST(test_bodies_of_devices)
 	buf_reset(&b);
 	const struct fc_rate none = { 0, 0 };
 	check_body(&b, fc_body_entropy(&b, &none), "{}");
+	check_body(&b, fc_body_balloon(&b),
+	    "{\"amount_mib\":0,\"deflate_on_oom\":true,\"stats_polling_interval_s\":0,"
+	    "\"free_page_reporting\":true}");
 }
 END_TEST
 
