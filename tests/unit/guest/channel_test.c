@@ -6,9 +6,13 @@
 #include "guest/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -236,6 +240,103 @@ START_TEST(second_client_waits_for_the_first)
 	ck_assert_uint_eq(w.port.clients, 2);
 }
 END_TEST
+
+/* ---- a port that hangs up, as the real ones do and sockets do not: the master of a terminal ----
+ */
+
+static void open_terminal(int *ret_port, char path[64])
+{
+	struct termios raw;
+	int client;
+	ck_assert_int_eq(openpty(ret_port, &client, path, NULL, NULL), 0);
+	ck_assert_int_eq(tcgetattr(client, &raw), 0);
+	cfmakeraw(&raw);
+	ck_assert_int_eq(tcsetattr(client, TCSANOW, &raw), 0);
+	ck_assert_int_eq(fcntl(*ret_port, F_SETFL, O_NONBLOCK), 0);
+	(void)close(client);
+}
+
+static int open_client(const char *path)
+{
+	int fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+/* The greeting without the flush, which the first ones after a start do not need. */
+static void greet(int fd, uint32_t session, unsigned char ack[SERIAL_LINK_ACK])
+{
+	static const unsigned char nonce[SERIAL_LINK_NONCE] = "0123456789abcdef";
+	struct serial_link l;
+	ck_assert_int_eq(serial_link_init_host(&l, session, nonce), 0);
+	size_t n = buf_len(&l.out) - SERIAL_LINK_FLUSH;
+	ck_assert_int_eq(
+	    write(fd, (const char *)buf_data(&l.out) + SERIAL_LINK_FLUSH, n), (ssize_t)n);
+	memcpy(ack, l.ack, SERIAL_LINK_ACK);
+	serial_link_fini(&l);
+}
+
+static void on_time(struct loop_timer *t, void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* How often the loop turned: an agent that looks at a port which reports its hang-up for ever turns
+ * without end. */
+static unsigned turns_within(unsigned ms)
+{
+	struct loop_timer t;
+	bool over = false;
+	unsigned n = 0;
+	loop_timer_init(&t, w.loop, on_time, &over);
+	loop_timer_set(&t, ms);
+	for (; !over; n++)
+		ck_assert_int_eq(loop_turn(w.loop, true), 0);
+	loop_timer_fini(&t);
+	return n;
+}
+
+/* Its own is the last that comes; one of the old client's greeting may come before. */
+static void wait_for_ack(int client, const unsigned char ack[SERIAL_LINK_ACK])
+{
+	unsigned char got[4 * SERIAL_LINK_ACK];
+	size_t n = 0;
+	while (n < SERIAL_LINK_ACK || memcmp(got + n - SERIAL_LINK_ACK, ack, SERIAL_LINK_ACK)) {
+		turn(1);
+		ssize_t more = read(client, got + n, sizeof(got) - n);
+		if (more > 0)
+			n += (size_t)more;
+		ck_assert_uint_lt(n, sizeof(got));
+	}
+}
+
+/* What it reads while nobody is there it would answer to nobody: the answer is dropped on the way,
+ * and a client that comes at that moment waits for it for ever. */
+START_TEST(agent_rests_and_reads_nothing_without_a_client)
+{
+	unsigned char old[SERIAL_LINK_ACK], ack[SERIAL_LINK_ACK];
+	char path[64];
+	int port, waiting = 0;
+	open_terminal(&port, path);
+	int client = open_client(path);
+	greet(client, 7, old);
+	(void)close(client);
+	for (; waiting < SERIAL_LINK_ACK; turn(1)) /* the kernel passes it on when it has time */
+		ck_assert_int_eq(ioctl(port, FIONREAD, &waiting), 0);
+	ck_assert_int_eq(serial_pump_init_guest(&w.pump, w.loop, port, &pump_ops), 0);
+	ck_assert_uint_lt(turns_within(100), 20);
+	ck_assert_int_eq(ioctl(port, FIONREAD, &waiting), 0);
+	ck_assert_int_eq(waiting, SERIAL_LINK_ACK);
+	client = open_client(path);
+	greet(client, 8, ack);
+	wait_for_ack(client, ack);
+	(void)close(client);
+	ck_assert_uint_lt(turns_within(100), 20);
+	ck_assert_uint_eq(w.port_ends, 0);
+}
+END_TEST
+
+/* ---- agents of every temper ---- */
 
 START_TEST(agent_that_comes_late)
 {
@@ -486,6 +587,7 @@ void add_channel_tests(Suite *s)
 	tcase_add_loop_test(tc, request_after_a_cut_always_works, 0, 2);
 	tcase_add_test(tc, bodies_pass_whole);
 	tcase_add_test(tc, second_client_waits_for_the_first);
+	tcase_add_test(tc, agent_rests_and_reads_nothing_without_a_client);
 	tcase_add_test(tc, agent_that_comes_late);
 	tcase_add_test(tc, agent_that_never_comes);
 	tcase_add_test(tc, port_that_is_gone);
