@@ -2,6 +2,7 @@ check_PROGRAMS += tests/unit/qemu/qemu_test
 TESTS += tests/unit/qemu/qemu_test
 tests_unit_qemu_qemu_test_SOURCES = \
 	tests/unit/qemu/args_test.c \
+	tests/unit/qemu/driver_test.c \
 	tests/unit/qemu/manifest_test.c \
 	tests/unit/qemu/memory_test.c \
 	tests/unit/qemu/qemu_test.c \

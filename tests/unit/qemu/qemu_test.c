@@ -9,6 +9,7 @@ static Suite *qemu_suite(void)
 	add_memory_tests(s);
 	add_manifest_tests(s);
 	add_qmp_tests(s);
+	add_driver_tests(s);
 	return s;
 }
 

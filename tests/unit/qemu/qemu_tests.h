@@ -4,6 +4,7 @@
 #include <check.h>
 
 void add_args_tests(Suite *s);
+void add_driver_tests(Suite *s);
 void add_memory_tests(Suite *s);
 void add_manifest_tests(Suite *s);
 void add_qmp_tests(Suite *s);
