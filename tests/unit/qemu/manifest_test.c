@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/fdutil.h"
 #include "base/str.h"
+#include "launcher/box.h"
+#include "launcher/warm.h"
 #include "lib/test.h"
 #include "lib/tmpdir.h"
 #include "qemu_tests.h"
@@ -122,10 +124,36 @@ START_TEST(rubbish_is_no_manifest)
 }
 END_TEST
 
+/* An emulated counter runs at the host's rate, which the kernel was told at its boot: on a machine
+ * with another one the clock of a clone would go wrong. */
+START_TEST(machines_of_other_rates_have_other_keys)
+{
+	static const uint64_t khz[] = { 2000000, 2600000, 2000100 };
+	static struct server s[3];
+	const struct vm_image image = { .hash = "00ff" };
+	const struct proto_create want = { .kind = PROTO_BOX_QEMU, .vm = { .vcpus = 1 } };
+	struct vm_manifest m[3];
+	if (!qemu_program()) {
+		(void)printf("skipped: qemu-system-x86_64 is not installed\n");
+		return;
+	}
+	for (size_t i = 0; i < 3; i++) {
+		s[i].vm_host.tsc_khz = khz[i];
+		ck_assert_int_eq(warm_key(&s[i], &want, &image, &m[i]), 0);
+	}
+	ck_assert_str_ne(m[0].host, m[1].host);
+	ck_assert_str_ne(m[0].key, m[1].key);
+	ck_assert_str_eq(m[0].content, m[1].content);
+	ck_assert_str_eq(m[0].host, m[2].host); /* one machine, measured twice */
+	ck_assert_str_eq(m[0].key, m[2].key);
+}
+END_TEST
+
 void add_manifest_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "manifest", 10);
 	tcase_add_test(tc, manifests_read_back);
 	tcase_add_test(tc, files_must_have_their_sizes);
 	tcase_add_test(tc, rubbish_is_no_manifest);
+	tcase_add_test(tc, machines_of_other_rates_have_other_keys);
 }
