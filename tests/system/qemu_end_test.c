@@ -233,6 +233,7 @@ START_TEST(vms_outlive_launcher_and_daemon)
 	/* the memory of the warm snapshot is read from disk now */
 	clone_one(&q, &lost, "ib");
 	qemu_rig_expect(&q, &lost, "read", "warm");
+	qemu_rig_check_sealed(&q, "ib");
 	qemu_rig_destroy(&q, &lost);
 	/* the daemon */
 	struct vmm_spec spec = qemu_rig_spec(&q, "ia", VMM_START_BEST);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -376,4 +377,16 @@ pid_t qemu_rig_pid(struct qemu_rig *q, const char *id)
 	const char *pid = strstr(buf_cstr(&b), "\npid ");
 	ck_assert_ptr_nonnull(pid);
 	return (pid_t)atoi(pid + 5);
+}
+
+void qemu_rig_check_sealed(struct qemu_rig *q, const char *id)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/8", (int)qemu_rig_pid(q, id));
+	CLEAN_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	int all = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	ck_assert_int_eq(fcntl(fd, F_GET_SEALS) & all, all);
+	ck_assert_int_lt(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
+	ck_assert_int_eq(errno, EPERM);
 }

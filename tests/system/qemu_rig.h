@@ -55,3 +55,5 @@ const char *qemu_rig_warm_dir(struct qemu_rig *q);	      /* of the only one */
 /* Remove warm snapshots, as the launcher does with those that do not fit. */
 void qemu_rig_clear_warm(struct qemu_rig *q);
 pid_t qemu_rig_pid(struct qemu_rig *q, const char *id); /* of the VMM, from its record */
+/* What a clone could do to its siblings: their memory is one file, and sealed. */
+void qemu_rig_check_sealed(struct qemu_rig *q, const char *id);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* VMs for real: booted, cloned, stopped, kept, restored, ended in every way; nothing is left. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fdutil.h"
 #include "base/str.h"
 #include "lib/test.h"
 #include "qemu_rig.h"
@@ -45,19 +42,6 @@ START_TEST(the_probe_tells_what_works)
 }
 END_TEST
 
-/* What a clone could do to its siblings: their memory is one file. */
-static void check_memory_is_sealed(struct qemu_rig *q, const char *id)
-{
-	char path[64];
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd/8", (int)qemu_rig_pid(q, id));
-	CLEAN_FD int fd = open(path, O_RDWR | O_CLOEXEC);
-	ck_assert_int_ge(fd, 0);
-	int all = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-	ck_assert_int_eq(fcntl(fd, F_GET_SEALS) & all, all);
-	ck_assert_int_lt(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), 0);
-	ck_assert_int_eq(errno, EPERM);
-}
-
 START_TEST(clones_are_alike_and_apart)
 {
 	struct qemu_rig q;
@@ -73,7 +57,7 @@ START_TEST(clones_are_alike_and_apart)
 	spec = qemu_rig_spec(&q, "ib", VMM_START_BEST);
 	expect_ok(qemu_rig_create(&q, &b, &spec), &b);
 	ck_assert(drv->is_warm(a.inst) && drv->is_warm(b.inst));
-	check_memory_is_sealed(&q, "ia");
+	qemu_rig_check_sealed(&q, "ia");
 	/* clones share what the kernel's generator knew: why the agent must be woken */
 	(void)str_copy(first, sizeof(first), qemu_rig_ask(&q, &a, "random"));
 	ck_assert_uint_eq(strlen(first), 32);
