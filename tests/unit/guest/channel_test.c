@@ -178,6 +178,27 @@ START_TEST(request_after_a_cut_always_works)
 }
 END_TEST
 
+/* virtio-serial: the answer to a client that has gone is read by the next one, which knows by
+ * session and nonce that it is not its own. */
+START_TEST(every_client_has_a_greeting_of_its_own)
+{
+	struct serial_pump p[2];
+	int sv[2][2];
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(
+		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv[i]), 0);
+		ck_assert_int_eq(serial_pump_init_host(&p[i], w.loop, sv[i][0], &pump_ops), 0);
+	}
+	const size_t nonce = SERIAL_LINK_HEAD; /* in the answer that is awaited */
+	ck_assert_uint_ne(p[0].link.session, p[1].link.session);
+	ck_assert_mem_ne(p[0].link.ack + nonce, p[1].link.ack + nonce, SERIAL_LINK_NONCE);
+	for (int i = 0; i < 2; i++) {
+		serial_pump_fini(&p[i]);
+		(void)fd_close(sv[i][1]);
+	}
+}
+END_TEST
+
 static void on_fetched(int err, int status, const void *body, size_t n, void *arg)
 {
 	w.answered++;
@@ -585,6 +606,7 @@ void add_channel_tests(Suite *s)
 	TCase *tc = test_case(s, "channel", 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, request_after_a_cut_always_works, 0, 2);
+	tcase_add_test(tc, every_client_has_a_greeting_of_its_own);
 	tcase_add_test(tc, bodies_pass_whole);
 	tcase_add_test(tc, second_client_waits_for_the_first);
 	tcase_add_test(tc, agent_rests_and_reads_nothing_without_a_client);
