@@ -134,10 +134,3 @@ void check_tun(struct report *r, const struct host *h)
 	report_add(r, "tun", e == 0 ? REPORT_OK : REPORT_WARN, e == 0 ? NULL : "modprobe tun",
 	    "/dev/net/tun: %s", e == 0 ? "opens" : "cannot be opened; microVMs have no network");
 }
-
-void check_vsock(struct report *r, const struct host *h)
-{
-	int e = host_open_device(h, "/dev/vhost-vsock");
-	report_add(r, "vhost-vsock", REPORT_OK, NULL, "/dev/vhost-vsock: %s",
-	    e == 0 ? "opens" : "cannot be opened; guests are reached without it");
-}

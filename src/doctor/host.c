@@ -164,8 +164,7 @@ void check_all(struct report *r, const struct host *h)
 	static host_check_fn *const all[] = { check_kernel, check_cgroups, check_idmap,
 		check_overlay, check_loop, check_seccomp, check_landlock, check_network,
 		check_forward, check_memory, check_swap, check_disk, check_hugepages, check_kvm,
-		check_tun, check_vsock, check_user, check_programs, check_python, check_kernels,
-		check_server };
+		check_tun, check_user, check_programs, check_python, check_kernels, check_server };
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		all[i](r, h);
 }

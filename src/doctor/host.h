@@ -56,7 +56,7 @@ typedef void host_check_fn(struct report *r, const struct host *h);
 host_check_fn check_kernel, check_cgroups, check_idmap, check_overlay, check_loop, check_seccomp,
     check_landlock; /* check_kernel.c */
 host_check_fn check_network, check_forward, check_memory, check_swap, check_disk, check_hugepages,
-    check_kvm, check_tun, check_vsock; /* check_machine.c */
+    check_kvm, check_tun; /* check_machine.c */
 host_check_fn check_user, check_programs, check_python, check_kernels,
     check_server; /* check_programs.c */
 void check_all(struct report *r, const struct host *h);
