@@ -518,7 +518,7 @@ int server_run(const struct server_conf *c, int socket_consume, struct err *rete
 	link_init(&s.warms);
 	slots_init(&s.slots, c->instance);
 	list_masks(&s);
-	vm_host_init(&s.vm_host);
+	vm_host_init(&s.vm_host, "tsc_khz");
 	fc_host_init(&s.fc);
 	s.loop = loop_new();
 	s.boxes = map_new();

@@ -2,11 +2,17 @@
 #include "launcher/vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "base/buf.h"
+#include "base/err.h"
 #include "base/fdutil.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "hostnet/tap.h"
@@ -14,6 +20,8 @@
 #include "launcher/vm_save.h"
 
 #define TSC_WINDOW_NS 300000000ull /* long enough for a few millionths */
+#define TSC_MAX 100000000ull	   /* kHz */
+#define TSC_SAME 10000ull	   /* rates that differ by less than this part are one */
 
 bool vm_is(const struct box *b)
 {
@@ -43,11 +51,33 @@ static uint64_t raw_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-void vm_host_init(struct vm_host *h)
+void vm_host_init(struct vm_host *h, const char *file)
 {
+	h->file = file;
 	h->tsc_khz = 0;
 	h->tsc_start_ns = raw_ns();
 	h->tsc_start = __rdtsc();
+}
+
+/* What was measured first stays, unless it cannot be the same machine: snapshots are tied to it. */
+static uint64_t as_before(const char *file, uint64_t khz)
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	char text[32];
+	uint64_t before = 0;
+	if (!file)
+		return khz;
+	int r = fd_read_file(AT_FDCWD, file, sizeof(text), &b);
+	if (r == 0 && buf_len(&b) > 0)
+		r = str_u64(buf_cstr(&b), TSC_MAX, &before);
+	uint64_t apart = before > khz ? before - khz : khz - before;
+	if (r == 0 && apart <= khz / TSC_SAME)
+		return before;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)khz);
+	r = fd_replace_file(AT_FDCWD, file, 0600, text, strlen(text));
+	if (r < 0)
+		log_warn("cannot keep the rate of the counter: %s: %s", file, err_name(r));
+	return khz;
 }
 
 uint64_t vm_host_tsc_khz(struct vm_host *h)
@@ -61,7 +91,7 @@ uint64_t vm_host_tsc_khz(struct vm_host *h)
 		ns = raw_ns() - h->tsc_start_ns;
 	}
 	double ticks = (double)(__rdtsc() - h->tsc_start);
-	h->tsc_khz = (uint64_t)(ticks * 1e6 / (double)ns);
+	h->tsc_khz = as_before(h->file, (uint64_t)(ticks * 1e6 / (double)ns));
 	return h->tsc_khz;
 }
 

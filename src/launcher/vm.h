@@ -60,12 +60,13 @@ struct vm {
 struct vm_host {
 	uint64_t tsc_start, tsc_start_ns; /* two looks at the clocks give the rate */
 	uint64_t tsc_khz;
+	const char *file; /* where it is kept from start to start; NULL = nowhere */
 };
 
 bool vm_is(const struct box *b);
 void vm_init(struct vm *v);
 void vm_fini(struct vm *v);
-void vm_host_init(struct vm_host *h);
+void vm_host_init(struct vm_host *h, const char *file);
 /* Rate of the time stamp counter; the first call may block for a moment. */
 uint64_t vm_host_tsc_khz(struct vm_host *h);
 

@@ -10,6 +10,7 @@
 #include "launcher/vm.h"
 #include "launcher/vm_child.h"
 #include "lib/test.h"
+#include "lib/tmpdir.h"
 #include "qemu_tests.h"
 
 static struct qemu_conf conf_of(enum proto_start start)
@@ -150,17 +151,49 @@ START_TEST(the_root_is_read_only)
 }
 END_TEST
 
+static uint64_t rate_with(const char *file)
+{
+	struct vm_host host;
+	vm_host_init(&host, file);
+	return vm_host_tsc_khz(&host);
+}
+
+/* A later start measures a little more or less: were that taken, a snapshot of before could be
+ * one of another machine. */
+START_TEST(the_rate_of_the_counter_stays)
+{
+	struct tmpdir t;
+	char path[128], text[32];
+	tmpdir_make(&t);
+	(void)tmpdir_at(&t, "tsc_khz", path);
+	uint64_t first = rate_with(path);
+	ck_assert_uint_eq(rate_with(path), first);
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)first - first / 20000);
+	tmpdir_write(&t, "tsc_khz", text);
+	ck_assert_uint_eq(rate_with(path), first - first / 20000);
+	/* another machine, and a file that is none of ours */
+	static const char *const other[] = { "1000000", "x" };
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		tmpdir_write(&t, "tsc_khz", other[i]);
+		uint64_t khz = rate_with(path);
+		ck_assert_uint_lt(khz > first ? khz - first : first - khz, first / 1000);
+		ck_assert_uint_eq(rate_with(path), khz);
+	}
+	tmpdir_remove(&t);
+}
+END_TEST
+
 START_TEST(kernels_are_told_the_rate_of_the_counter)
 {
 	char text[QEMU_APPEND_MAX];
 	struct vm_host host;
-	vm_host_init(&host);
+	vm_host_init(&host, NULL);
 	uint64_t khz = vm_host_tsc_khz(&host);
 	ck_assert_uint_gt(khz, 100000); /* 100 MHz to 10 GHz */
 	ck_assert_uint_lt(khz, 10000000);
 	ck_assert_uint_eq(vm_host_tsc_khz(&host), khz);
 	struct vm_host again;
-	vm_host_init(&again);
+	vm_host_init(&again, NULL);
 	uint64_t other = vm_host_tsc_khz(&again);
 	ck_assert_uint_lt(other > khz ? other - khz : khz - other, khz / 1000);
 	const struct qemu_boot b = {
@@ -189,4 +222,5 @@ void add_args_tests(Suite *s)
 	tcase_add_test(tc, memory_of_clones_is_their_own);
 	tcase_add_test(tc, the_root_is_read_only);
 	tcase_add_test(tc, kernels_are_told_the_rate_of_the_counter);
+	tcase_add_test(tc, the_rate_of_the_counter_stays);
 }
