@@ -28,10 +28,10 @@
 #define DISK_BYTES (64 << 20)
 #define STATE_FD 9
 #define ARGS_MAX 96
-#define PARAMETERS                                                               \
-	"sandglass.root=/dev/vda sandglass.rootfs=ext4 sandglass.disk=/dev/vdb " \
-	"sandglass.channel=serial sandglass.net=169.254.0.21/30,169.254.0.22,"   \
-	"02:fc:00:00:00:06 sandglass.dns=169.254.0.22"
+#define PARAMETERS                                                                    \
+	"sandglass.root=/dev/vda sandglass.rootfs=ext4 sandglass.disk=/dev/vdb "      \
+	"sandglass.net=169.254.0.21/30,169.254.0.22,02:fc:00:00:00:06 sandglass.dns=" \
+	"169.254.0.22 sandglass.channel="
 
 static void pause_ms(long ms)
 {
@@ -47,6 +47,14 @@ const char *machine_rig_missing(void)
 	if (!kernel || !*kernel)
 		return "SANDGLASS_TEST_KERNEL names no directory with vmlinux and modules";
 	return access(QEMU, X_OK) < 0 ? QEMU " is not there" : NULL;
+}
+
+const char *machine_vsock_missing(void)
+{
+	const char *program = getenv("SANDGLASS_TEST_VSOCK");
+	if (!program || !*program)
+		return "SANDGLASS_TEST_VSOCK names no vhost-device-vsock";
+	return access(program, X_OK) < 0 ? "SANDGLASS_TEST_VSOCK: it cannot be run" : NULL;
 }
 
 static void run(const char *const *argv)
@@ -217,6 +225,16 @@ static void add_devices(struct args *a, const struct machine_vm *vm)
 	add(a, "socket,id=d,path=%s,server=on,wait=off", vm->data);
 	add(a, "-qmp");
 	add(a, "unix:%s/qmp,server=on,wait=off", vm->dir);
+	if (vm->balloon) {
+		add(a, "-device");
+		add(a, "virtio-balloon-device,free-page-reporting=on");
+	}
+	if (!vm->vsock[0])
+		return;
+	add(a, "-chardev");
+	add(a, "socket,id=v,path=%s/vhost", vm->dir);
+	add(a, "-device");
+	add(a, "vhost-user-vsock-device,chardev=v");
 }
 
 static void make_vm(
@@ -246,11 +264,29 @@ static void spawn(struct machine_vm *vm, const struct args *a, const char *state
 	connect_qmp(vm);
 }
 
-void machine_start(
-    struct machine_vm *vm, struct machine_rig *r, const char *name, const char *parameters)
+/* The device, in a process of its own: QEMU has none that needs no module of the host's kernel. */
+static void start_vsock(struct machine_vm *vm)
+{
+	const char *program = getenv("SANDGLASS_TEST_VSOCK");
+	char text[512], path[160];
+	(void)snprintf(vm->vsock, sizeof(vm->vsock), "%s/vsock", vm->dir);
+	(void)snprintf(path, sizeof(path), "%s/vhost", vm->dir);
+	(void)snprintf(text, sizeof(text), "guest-cid=3,socket=%s,uds-path=%s", path, vm->vsock);
+	vm->vsock_pid = fork();
+	if (vm->vsock_pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)execl(program, program, "--vm", text, NULL);
+		_exit(127);
+	}
+	while (access(path, F_OK) < 0) {
+		ck_assert_int_eq(waitpid(vm->vsock_pid, NULL, WNOHANG), 0);
+		pause_ms(5);
+	}
+}
+
+static void start(struct machine_vm *vm, struct machine_rig *r, const char *parameters)
 {
 	struct args a = { 0 };
-	make_vm(vm, r, name, r->disk);
 	add_devices(&a, vm);
 	add(&a, "-object");
 	add(&a, "memory-backend-file,id=m,size=" MEMORY ",mem-path=%s/memory,share=on", vm->dir);
@@ -259,9 +295,38 @@ void machine_start(
 	add(&a, "-initrd");
 	add(&a, "%s", r->initrd);
 	add(&a, "-append");
-	add(&a, "reboot=t panic=-1 quiet tsc_early_khz=%u tsc=reliable %s", r->tsc_khz,
-	    parameters ? parameters : PARAMETERS);
+	add(&a, "reboot=t panic=-1 quiet tsc_early_khz=%u tsc=reliable %s", r->tsc_khz, parameters);
 	spawn(vm, &a, NULL);
+}
+
+void machine_start(
+    struct machine_vm *vm, struct machine_rig *r, const char *name, const char *parameters)
+{
+	make_vm(vm, r, name, r->disk);
+	start(vm, r, parameters ? parameters : PARAMETERS "serial");
+}
+
+void machine_start_vsock(struct machine_vm *vm, struct machine_rig *r, const char *name)
+{
+	make_vm(vm, r, name, r->disk);
+	start_vsock(vm);
+	start(vm, r, PARAMETERS "vsock");
+}
+
+void machine_start_balloon(struct machine_vm *vm, struct machine_rig *r, const char *name)
+{
+	make_vm(vm, r, name, r->disk);
+	vm->balloon = true;
+	start(vm, r, PARAMETERS "serial");
+}
+
+size_t machine_memory_in_use(const struct machine_vm *vm)
+{
+	char path[160];
+	struct stat st;
+	(void)snprintf(path, sizeof(path), "%s/memory", vm->dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	return (size_t)st.st_blocks * 512;
 }
 
 void machine_restore(struct machine_vm *vm, const struct machine_vm *from, const char *name)
@@ -305,12 +370,35 @@ int machine_wait(struct machine_vm *vm)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+static void end_process(pid_t *pid)
+{
+	if (*pid > 0) {
+		(void)kill(*pid, SIGKILL);
+		(void)waitpid(*pid, NULL, 0);
+	}
+	*pid = 0;
+}
+
 void machine_kill(struct machine_vm *vm)
 {
-	if (vm->pid > 0) {
-		(void)kill(vm->pid, SIGKILL);
-		(void)waitpid(vm->pid, NULL, 0);
-	}
-	vm->pid = 0;
+	end_process(&vm->pid);
+	end_process(&vm->vsock_pid);
 	vm->qmp = fd_close(vm->qmp);
+}
+
+unsigned machine_cpu_ms(const struct machine_vm *vm)
+{
+	unsigned long user, kernel;
+	char path[64], text[1024];
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)vm->pid);
+	CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	ck_assert_int_gt(n, 0);
+	text[n] = '\0';
+	const char *rest = strrchr(text, ')'); /* its name is anything */
+	ck_assert_ptr_nonnull(rest);
+	ck_assert_int_eq(
+	    sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel),
+	    2);
+	return (unsigned)((user + kernel) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
 }
