@@ -185,7 +185,9 @@ def test_watch_polling_recursive(sandbox, at):
     events = poll(handle, (EVENT.CREATE, "end"))
     created = [name for kind, name in events if kind == EVENT.CREATE]
     assert sorted(created) == sorted(set(created))
-    assert {"x", "w", "w/y/z/g", "end"} <= set(created)
+    assert {"x", "w", "end"} <= set(created)
+    # Found in the new directory before the rename is told, it has the name of before.
+    assert "w/y/z/g" in created or created.index("x/y/z/g") < created.index("w")
     assert (EVENT.RENAME, "x") in events
     run(sandbox, f"open('{at}/w/entry', 'w').write('12345')")
     events = []
