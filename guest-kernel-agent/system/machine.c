@@ -134,6 +134,13 @@ static void set_reclaim(const struct machine *m)
 	(void)set(m, "/sys/kernel/mm/lru_gen/min_ttl_ms", "1000", NULL);
 }
 
+/* Huge pages for those who ask. Otherwise a copy that does nothing would go on to put its small
+ * pages together, all of which it shares with the snapshot and its other copies. */
+static void set_huge_pages(const struct machine *m)
+{
+	(void)set(m, "/sys/kernel/mm/transparent_hugepage/enabled", "madvise", NULL);
+}
+
 int machine_prepare(const struct machine *m, struct err *reterr)
 {
 	int r = fail(reterr, path_mkdir_p("/run/sandglass", 0755), "/run/sandglass");
@@ -142,6 +149,7 @@ int machine_prepare(const struct machine *m, struct err *reterr)
 	if (r == 0 && mount(BOOT_ID, BOOT_ID_SHOWN, NULL, MS_BIND, NULL) < 0)
 		r = fail(reterr, -errno, BOOT_ID_SHOWN);
 	set_reclaim(m);
+	set_huge_pages(m);
 	return r < 0 ? r : enter_cgroup(m, reterr);
 }
 

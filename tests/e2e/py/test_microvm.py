@@ -19,12 +19,14 @@ STATE = pathlib.Path(os.environ["SANDGLASS_TEST_STATE"])
 CLONES = 20
 
 IDENTITY = """
-import os, random, socket, time, uuid
+import os, random, socket, sys, time, uuid
+preloaded = "numpy" in sys.modules
+import numpy
 def read(path):
     with open(path) as f:
         return f.read().strip()
 (os.getrandom(16).hex(), random.random(), str(uuid.uuid4()), read("/etc/machine-id"),
- read("/proc/sys/kernel/random/boot_id"), time.time())
+ read("/proc/sys/kernel/random/boot_id"), numpy.random.random(), time.time(), preloaded)
 """
 
 
@@ -53,6 +55,11 @@ def test_isolation_is_told(sandbox):
     assert inside(sandbox, "import os; os.uname().release") != os.uname().release
 
 
+def test_memory_stays_shared(sandbox):
+    """A guest left alone must not copy its memory together into huge pages."""
+    assert "[madvise]" in inside(sandbox, "open('/sys/kernel/mm/transparent_hugepage/enabled').read()")
+
+
 @pytest.fixture(scope="module")
 def clones():
     def one(_):
@@ -69,16 +76,17 @@ def clones():
 
 
 def test_clones_share_nothing(clones):
-    for field, name in enumerate(("getrandom", "random", "uuid", "machine-id", "boot_id")):
+    for field, name in enumerate(("getrandom", "random", "uuid", "machine-id", "boot_id", "numpy")):
         values = {identity[field] for _, identity, _, _ in clones}
         assert len(values) == CLONES, name
+    assert all(identity[7] for _, identity, _, _ in clones)  # else numpy would have been seeded just now
     tokens = {sandbox._envd_access_token for sandbox, *_ in clones}  # pylint: disable=protected-access
     assert len(tokens) == CLONES and None not in tokens
 
 
 def test_clocks_are_right(clones):
     for _, identity, before, after in clones:
-        assert before - 0.05 <= identity[5] <= after + 0.05
+        assert before - 0.05 <= identity[6] <= after + 0.05
 
 
 def test_a_certificate_of_after_the_snapshot_is_accepted(clones):
