@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,6 +52,25 @@ int mnt_tmpfs(const char *to, uint64_t size, unsigned mode, unsigned flags)
 	unsigned long f = MS_NOSUID | (flags & MNT_DEV ? 0 : MS_NODEV) |
 			  (flags & MNT_RO ? MS_RDONLY : 0) | (flags & MNT_NOEXEC ? MS_NOEXEC : 0);
 	return mount("tmpfs", to, "tmpfs", f, opts) < 0 ? -errno : 0;
+}
+
+int mnt_tmpfs_resize(int dir, const char *name, uint64_t size)
+{
+	const struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+	char text[24];
+	struct statfs fs;
+	CLEAN_FD int at = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	if (at < 0 || fstatfs(at, &fs) < 0)
+		return -errno;
+	if (fs.f_type != TMPFS_MAGIC)
+		return -EINVAL;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
+	CLEAN_FD int fd = fspick(at, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+	if (fd < 0 || fsconfig(fd, FSCONFIG_SET_STRING, "size", text, 0) < 0 ||
+	    fsconfig(fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 int mnt_mask(const char *path)

@@ -17,6 +17,9 @@ int mnt_restrict(const char *path, unsigned flags);
 int mnt_mask(const char *path);
 /* A fresh tmpfs of at most size bytes. */
 int mnt_tmpfs(const char *to, uint64_t size, unsigned mode, unsigned flags);
+/* The one that is mounted at name below dir, in whatever mount namespace that is, gets another
+ * size. No link is followed. -EINVAL: it is no tmpfs, or holds more. */
+int mnt_tmpfs_resize(int dir, const char *name, uint64_t size);
 /* Make dir the root of this mount namespace, drop the old one, and change to the new "/". */
 int mnt_pivot(const char *dir);
 

@@ -3,7 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "launcher/child.h"
 
 static const bool moves[BOX_STATES][BOX_STATES] = {
 	[BOX_CREATING] = { [BOX_LIVE] = true, [BOX_DEAD] = true, [BOX_REMOVING] = true },
@@ -149,6 +153,24 @@ int box_watch_process(struct box *b, int pidfd_consume)
 	int r = loop_child_init(&b->child, b->srv->loop, pidfd_consume, on_process_end, b);
 	b->child_running = r == 0;
 	return r;
+}
+
+/* ---- sizes ---- */
+
+static bool has_ended(const struct box *b)
+{
+	struct pollfd p = { .fd = b->child.pidfd, .events = POLLIN };
+	return poll(&p, 1, 0) != 0;
+}
+
+int box_resize_files(struct box *b, uint64_t memory_bytes, struct err *reterr)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)b->rec.pid);
+	CLEAN_FD int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* It was there when that was opened, so the number was still its own. */
+	int r = root < 0 ? -errno : has_ended(b) ? -ESRCH : rootfs_resize(root, memory_bytes);
+	return r < 0 ? err_set(reterr, r, "cannot change /dev/shm and /run: %s", err_name(r)) : 0;
 }
 
 /* ---- usage ---- */

@@ -129,6 +129,8 @@ int box_path(const struct box *b, const char *file, char *dst, size_t cap); /* b
 int box_socket_dir(const struct box *b, char *dst, size_t cap);
 /* pidfd of process 1: watch for its end, which is told as EXITED. */
 int box_watch_process(struct box *b, int pidfd_consume);
+/* File systems of it that are memory follow its limit. */
+int box_resize_files(struct box *b, uint64_t memory_bytes, struct err *reterr);
 /* Process 1 of a box has ended, which is dead now: EXITED. */
 void box_tell_end(struct box *b, int status);
 void box_usage(const struct box *b, struct proto_usage *ret);

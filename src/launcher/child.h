@@ -64,5 +64,7 @@ void child_report_failure(int status_fd, const char *step, int code) __attribute
 /* rootfs.c: everything up to the new root, which it enters. *ret_step names what failed. The
  * descriptor of the disk's root goes to *ret_disk (-1 = none). */
 int rootfs_enter(const struct child_plan *p, const char **ret_step, int *ret_disk);
+/* What of it is memory, after its limit was changed; root: the directory of one that lives. */
+int rootfs_resize(int root, uint64_t memory_bytes);
 /* The test hook. */
 int child_fault(const struct child_plan *p, const char *step);

@@ -36,6 +36,22 @@
 
 #define RUN_MAX (64ull << 20)
 
+static uint64_t shm_size(uint64_t memory_bytes)
+{
+	return memory_bytes / 2;
+}
+
+static uint64_t run_size(uint64_t memory_bytes)
+{
+	return memory_bytes / 8 < RUN_MAX ? memory_bytes / 8 : RUN_MAX;
+}
+
+int rootfs_resize(int root, uint64_t memory_bytes)
+{
+	int r = mnt_tmpfs_resize(root, "dev/shm", shm_size(memory_bytes));
+	return r < 0 ? r : mnt_tmpfs_resize(root, "run", run_size(memory_bytes));
+}
+
 static int make_dir(const char *path, mode_t mode, uint32_t owner)
 {
 	if (mkdir(path, 0700) < 0 || chown(path, owner, owner) < 0 || chmod(path, mode) < 0)
@@ -194,13 +210,12 @@ static int mount_dev(const struct child_plan *p)
 	    p->uid_base + TTY_GROUP);
 	if (mount("devpts", ROOT "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, opts) < 0)
 		return -errno;
-	return mnt_tmpfs(ROOT "/dev/shm", p->memory_bytes / 2, 01777, 0);
+	return mnt_tmpfs(ROOT "/dev/shm", shm_size(p->memory_bytes), 01777, 0);
 }
 
 static int mount_run(const struct child_plan *p)
 {
-	uint64_t size = p->memory_bytes / 8 < RUN_MAX ? p->memory_bytes / 8 : RUN_MAX;
-	int r = mnt_tmpfs(ROOT "/run", size, 0755, 0);
+	int r = mnt_tmpfs(ROOT "/run", run_size(p->memory_bytes), 0755, 0);
 	if (r == 0 && chown(ROOT "/run", p->uid_base, p->uid_base) < 0)
 		r = -errno;
 	return r < 0 ? r : make_dir(ROOT "/run/lock", 01777, p->uid_base);

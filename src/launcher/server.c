@@ -218,6 +218,8 @@ static int on_resize(struct server *s, const struct proto_request *q, struct err
 		return err_set(reterr, -ENOTSUP, "memory: that of a virtual machine is fixed");
 	int r = cgroup_resize(
 	    &s->cgroups, b->rec.id, q->sizes.memory_bytes, q->sizes.cpu_milli, reterr);
+	if (r == 0 && q->sizes.memory_bytes)
+		r = box_resize_files(b, q->sizes.memory_bytes, reterr);
 	if (r == 0)
 		server_reply(s, q->head.seq, NULL, b);
 	return r;

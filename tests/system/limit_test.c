@@ -138,6 +138,27 @@ START_TEST(processor_time_is_shared_out)
 }
 END_TEST
 
+/* What a sandbox keeps in memory may be as much as its share of what it has now. */
+START_TEST(files_in_memory_follow_the_limit)
+{
+	static const char sizes[] = "df -B1048576 --output=size /dev/shm /run | tail -n 2 | xargs";
+	char want[32];
+	const uint64_t mib = RIG_MEMORY >> 20;
+	(void)snprintf(want, sizeof(want), "%llu %llu\n", (unsigned long long)mib / 2,
+	    (unsigned long long)mib / 8);
+	ck_assert_str_eq(rig_out(&rig, &box, sizes), want);
+	ck_assert_int_eq(rig_resize(&rig, "ilimit", 2 * RIG_MEMORY, 1000), 0);
+	(void)snprintf(want, sizeof(want), "%llu %llu\n", (unsigned long long)mib,
+	    (unsigned long long)mib / 4);
+	ck_assert_str_eq(rig_out(&rig, &box, sizes), want);
+	/* not less than what is there */
+	(void)rig_out(&rig, &box, "head -c 80M /dev/zero >/dev/shm/full");
+	ck_assert_int_eq(rig_resize(&rig, "ilimit", RIG_MEMORY, 1000), -EINVAL);
+	(void)rig_out(&rig, &box, "rm /dev/shm/full");
+	ck_assert_int_eq(rig_resize(&rig, "ilimit", RIG_MEMORY, 1000), 0);
+}
+END_TEST
+
 /* Makes inotify instances until it is refused, says how many there are, and keeps them. */
 #define TAKE_ALL_INSTANCES                                                         \
 	"python3 -c 'import ctypes,os,time; l=ctypes.CDLL(None,use_errno=True); "  \
@@ -272,6 +293,7 @@ void add_limit_tests(Suite *s)
 	tcase_add_test(tc, disk_is_capped);
 	tcase_add_test(tc, destroy_of_a_full_disk_is_quick);
 	tcase_add_test(tc, processor_time_is_shared_out);
+	tcase_add_test(tc, files_in_memory_follow_the_limit);
 	tcase_add_test(tc, inotify_instances_are_its_own);
 	tcase_add_test(tc, nothing_outside_runs_as_the_owner);
 	tcase_add_test(tc, the_end_of_the_agent_is_told);
