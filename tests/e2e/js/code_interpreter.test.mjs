@@ -19,7 +19,7 @@ test("the example of the E2B README", async () => {
 test("output arrives while the cell sleeps between prints", async () => {
   const seen = [];
   const execution = await sandbox.runCode(
-    "import time, sys\nfor i in range(3):\n  print('line', i)\n  time.sleep(0.6)\nprint('bad', file=sys.stderr)",
+    "import time, sys\nfor i in range(3):\n  sys.stdout.write(f'line {i}\\n')\n  time.sleep(0.6)\nprint('bad', file=sys.stderr)",
     { onStdout: (m) => seen.push([m.line, performance.now()]), onStderr: (m) => seen.push([m.line, performance.now()]) });
   assert.equal(seen.map(([line]) => line).join(""), "line 0\nline 1\nline 2\nbad\n");
   assert.ok(seen[1][1] - seen[0][1] > 300, "the second line came well after the first");

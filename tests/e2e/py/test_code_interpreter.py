@@ -17,7 +17,7 @@ def test_readme_example():
 def test_streaming_while_the_cell_sleeps(sandbox):
     seen = []
     execution = sandbox.run_code(
-        "import time\nfor i in range(3):\n  print('line', i)\n  time.sleep(0.6)",
+        "import sys, time\nfor i in range(3):\n  sys.stdout.write(f'line {i}\\n')\n  time.sleep(0.6)",
         on_stdout=lambda m: seen.append((m.line, time.monotonic())),
     )
     assert "".join(line for line, _ in seen) == "line 0\nline 1\nline 2\n"
@@ -28,7 +28,9 @@ def test_streaming_while_the_cell_sleeps(sandbox):
 def test_callbacks_of_every_kind(sandbox):
     got = {"out": [], "err": [], "result": [], "error": []}
     sandbox.run_code(
-        "import sys\nfrom IPython.display import display\nprint('o')\nprint('e', file=sys.stderr)\ndisplay(1)\nraise KeyError('k')",
+        # One write a line: the two of a print() may come in two pieces.
+        "import sys\nfrom IPython.display import display\nsys.stdout.write('o\\n')\nsys.stderr.write('e\\n')\n"
+        "display(1)\nraise KeyError('k')",
         on_stdout=lambda m: got["out"].append(m.line),
         on_stderr=lambda m: got["err"].append(m.line),
         on_result=lambda r: got["result"].append(r.text),
@@ -117,7 +119,7 @@ def test_async_sandbox():
         sandbox = await AsyncSandbox.create(timeout=120)
         try:
             lines = []
-            execution = await sandbox.run_code("print('async')\n1+1", on_stdout=lambda m: lines.append(m.line))
+            execution = await sandbox.run_code("import sys\nsys.stdout.write('async\\n')\n1+1", on_stdout=lambda m: lines.append(m.line))
             assert lines == ["async\n"] and execution.text == "2"
             contexts = await asyncio.gather(sandbox.create_code_context(), sandbox.create_code_context())
             answers = await asyncio.gather(*(sandbox.run_code(f"{i}", context=c) for i, c in enumerate(contexts)))
