@@ -19,10 +19,10 @@ struct warm_kernel {
 	struct warmup *owner;
 	const char *language; /* as contexts_language() gave it */
 	enum kernel_state state;
-	struct context *context; /* while warming */
-	size_t cell;		 /* next one of those that it warms up with */
-	bool answered;		 /* was given its first one */
-	bool again;		 /* not for the first time */
+	struct context *context;  /* while warming */
+	size_t cell;		  /* next one of those that it warms up with */
+	bool answered, preloaded; /* was given its first one, all that are for a snapshot */
+	bool again;		  /* not for the first time */
 	struct err err;
 };
 
@@ -46,7 +46,8 @@ static const struct snippet first_cells[] = {
 	{ "bash", ":" },
 };
 
-/* Where copies of a snapshot share it, what most users wait for longest is there already. */
+/* Where copies of a snapshot share it, what most users wait for longest is there already, and has
+ * been used once: fonts and caches that the first plot makes are then in memory that is shared. */
 static const struct snippet preload_cells[] = {
 	{ "python", "exec('import importlib.util\\n"
 		    "if importlib.util.find_spec(\"matplotlib\"):\\n"
@@ -151,7 +152,15 @@ static const char *choose_cell(struct warm_kernel *k)
 		k->answered = true;
 		return code ? code : "1 + 1";
 	}
-	return k->owner->preload ? cell_of(k, preload_cells, CELLS(preload_cells)) : NULL;
+	if (!k->owner->preload)
+		return NULL;
+	const char *code = k->preloaded ? NULL : cell_of(k, preload_cells, CELLS(preload_cells));
+	if (code)
+		return code;
+	if (!k->preloaded)
+		k->cell = 0;
+	k->preloaded = true;
+	return cell_of(k, later_cells, CELLS(later_cells));
 }
 
 static void next_cell(struct warm_kernel *k)

@@ -24,6 +24,7 @@ F_ADD_SEALS, SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x8
 FLUSH, TAIL, HEAD = 8 + 16384 + 1, b"\xa5", struct.Struct(">II")
 HELLO, HELLO_ACK, DATA = 1, 2, 3
 CELL = json.dumps({"code": "1+1"}).encode()
+IDLE_S = 60
 
 
 class Link:
@@ -233,6 +234,17 @@ def wait_for_pool(world, n=2):
         time.sleep(0.2)
 
 
+def memory_when_idle(world):
+    """What a guest does by itself, such as putting pages together, costs memory that its copies shared."""
+    wait_for_pool(world)
+    held = [world.create_once()[0] for _ in range(2)]
+    time.sleep(IDLE_S)
+    used = [private_memory(vmm_of(made["sandboxID"])) / 1e6 for made in held]
+    for made in held:
+        world.kill(made)
+    return used
+
+
 def p7(world, report, rounds):
     state = world.state
     image = next((state / "launcher/images/names").glob("code-interpreter-v1")).resolve() / "root.img"
@@ -288,5 +300,7 @@ def p7(world, report, rounds):
     report.add("P7", "pause to the disk", "ms", {"sandglass": pause})
     report.add("P7", "resume to first result", "ms", {"sandglass": resume})
     report.add("P9", "private memory of a clone after one cell", "MB", {"sandglass": memory})
-    report.absolute(statistics.median(memory), 40, "MB a microVM clone")
+    idle = memory_when_idle(world)
+    report.add("P9", f"the same {IDLE_S} s later", "MB", {"sandglass": idle})
+    report.absolute(statistics.median(idle), 40, "MB an idle microVM clone, what the emulator translated included")
     recipe.close()
