@@ -9,6 +9,8 @@
 #include "ctl/ctl.h"
 #include "sandglass/v1/sandbox.pb-c.h"
 
+#define SERVICE "/sandglass.v1.SandboxService/"
+
 static void print_row(const Sandglass__V1__Sandbox *s)
 {
 	int64_t left = s->end_at ? s->end_at->seconds - (int64_t)time(NULL) : 0;
@@ -50,7 +52,7 @@ int ctl_ls(struct ctl *c, int argc, char **argv)
 		(void)str_copy(token, sizeof(token), p.next);
 		p.next[0] = '\0';
 		q.page_token = token;
-		if (ctl_call(c, "/sandglass.v1.SandboxService/ListSandboxes", &q.base,
+		if (ctl_call(c, SERVICE "ListSandboxes", &q.base,
 			&sandglass__v1__list_sandboxes_response__descriptor, NULL, false, on_page,
 			&p) != RPC_OK)
 			return EXIT_FAILURE;
@@ -58,31 +60,35 @@ int ctl_ls(struct ctl *c, int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
+/* A call whose answer says no more than that it was done. */
+static bool done(struct ctl *c, const char *path, const ProtobufCMessage *q,
+    const ProtobufCMessageDescriptor *answer, bool quiet)
+{
+	return ctl_call(c, path, q, answer, NULL, quiet, NULL, NULL) == RPC_OK;
+}
+
 bool ctl_kill_one(struct ctl *c, const char *id, bool quiet)
 {
 	Sandglass__V1__KillSandboxRequest q = SANDGLASS__V1__KILL_SANDBOX_REQUEST__INIT;
 	q.sandbox_id = (char *)id;
-	return ctl_call(c, "/sandglass.v1.SandboxService/KillSandbox", &q.base,
-		   &sandglass__v1__kill_sandbox_response__descriptor, NULL, quiet, NULL,
-		   NULL) == RPC_OK;
+	return done(c, SERVICE "KillSandbox", &q.base,
+	    &sandglass__v1__kill_sandbox_response__descriptor, quiet);
 }
 
 static bool pause_one(struct ctl *c, const char *id)
 {
 	Sandglass__V1__PauseSandboxRequest q = SANDGLASS__V1__PAUSE_SANDBOX_REQUEST__INIT;
 	q.sandbox_id = (char *)id;
-	return ctl_call(c, "/sandglass.v1.SandboxService/PauseSandbox", &q.base,
-		   &sandglass__v1__pause_sandbox_response__descriptor, NULL, false, NULL,
-		   NULL) == RPC_OK;
+	return done(c, SERVICE "PauseSandbox", &q.base,
+	    &sandglass__v1__pause_sandbox_response__descriptor, false);
 }
 
 static bool resume_one(struct ctl *c, const char *id)
 {
 	Sandglass__V1__ResumeSandboxRequest q = SANDGLASS__V1__RESUME_SANDBOX_REQUEST__INIT;
 	q.sandbox_id = (char *)id;
-	return ctl_call(c, "/sandglass.v1.SandboxService/ResumeSandbox", &q.base,
-		   &sandglass__v1__resume_sandbox_response__descriptor, NULL, false, NULL,
-		   NULL) == RPC_OK;
+	return done(c, SERVICE "ResumeSandbox", &q.base,
+	    &sandglass__v1__resume_sandbox_response__descriptor, false);
 }
 
 static bool kill_one(struct ctl *c, const char *id)

@@ -165,18 +165,25 @@ static void pending_done(struct call *c, int err)
 }
 
 /* ---- CreateSandbox ---- */
-static void answer_created(struct call *c, const struct sandbox *sb)
+/* The message m, of which two fields are a sandbox and its token. */
+static void answer_sandbox(struct call *c, const struct sandbox *sb, const ProtobufCMessage *m,
+    Sandglass__V1__Sandbox **field, char **token_field)
 {
-	Sandglass__V1__CreateSandboxResponse m = SANDGLASS__V1__CREATE_SANDBOX_RESPONSE__INIT;
 	struct pb_sandbox pb;
 	struct sandbox_view v;
 	int r = pb_sandbox_init(&pb, sb);
 	sandbox_view(sb, &v);
-	m.sandbox = &pb.m;
+	*field = &pb.m;
 	if (v.access_token)
-		m.access_token = (char *)v.access_token;
-	service_call_answer(c, r, &m.base);
+		*token_field = (char *)v.access_token;
+	service_call_answer(c, r, m);
 	pb_sandbox_fini(&pb);
+}
+
+static void answer_created(struct call *c, const struct sandbox *sb)
+{
+	Sandglass__V1__CreateSandboxResponse m = SANDGLASS__V1__CREATE_SANDBOX_RESPONSE__INIT;
+	answer_sandbox(c, sb, &m.base, &m.sandbox, &m.access_token);
 }
 
 static void on_created(const struct err *err, struct sandbox *sb, void *arg)
@@ -296,15 +303,7 @@ static void pause_sandbox(struct call *c, const ProtobufCMessage *m)
 static void answer_resumed(struct call *c, const struct sandbox *sb)
 {
 	Sandglass__V1__ResumeSandboxResponse m = SANDGLASS__V1__RESUME_SANDBOX_RESPONSE__INIT;
-	struct pb_sandbox pb;
-	struct sandbox_view v;
-	int r = pb_sandbox_init(&pb, sb);
-	sandbox_view(sb, &v);
-	m.sandbox = &pb.m;
-	if (v.access_token)
-		m.access_token = (char *)v.access_token;
-	service_call_answer(c, r, &m.base);
-	pb_sandbox_fini(&pb);
+	answer_sandbox(c, sb, &m.base, &m.sandbox, &m.access_token);
 }
 
 static void on_resumed(const struct err *err, void *arg)
@@ -335,19 +334,10 @@ static void get_sandbox(struct call *c, const ProtobufCMessage *m)
 	Sandglass__V1__GetSandboxResponse answer = SANDGLASS__V1__GET_SANDBOX_RESPONSE__INIT;
 	const Sandglass__V1__GetSandboxRequest *q = (const void *)m;
 	struct auth_team team;
-	struct pb_sandbox pb;
-	struct sandbox_view v;
 	struct sandbox *sb =
 	    service_call_team(c, &team) ? service_call_sandbox(c, &team, q->sandbox_id) : NULL;
-	if (!sb)
-		return;
-	int r = pb_sandbox_init(&pb, sb);
-	sandbox_view(sb, &v);
-	answer.sandbox = &pb.m;
-	if (v.access_token)
-		answer.access_token = (char *)v.access_token;
-	service_call_answer(c, r, &answer.base);
-	pb_sandbox_fini(&pb);
+	if (sb)
+		answer_sandbox(c, sb, &answer.base, &answer.sandbox, &answer.access_token);
 }
 
 static void set_timeout(struct call *c, const ProtobufCMessage *m)
