@@ -74,12 +74,16 @@ static const struct snippet later_cells[] = {
 };
 #define CELLS(list) (sizeof(list) / sizeof(*(list)))
 
-/* Only generators that are there already: one that is imported later seeds itself. */
+/* Only generators that are there already: one that is imported later seeds itself. A kernel that is
+ * not here cannot be given seeds from inside. */
 static const struct snippet seeds[] = {
-	{ "python", "exec('import sys\\n"
+	{ "python", "exec('import os, sys\\n"
 		    "for name in (\"random\", \"numpy.random\"):\\n"
-		    "    if name in sys.modules: sys.modules[name].seed()\\n', {})" },
+		    "    if name in sys.modules: sys.modules[name].seed()\\n"
+		    "if \"ssl\" in sys.modules: sys.modules[\"ssl\"].RAND_add(os.urandom(32), "
+		    "32.0)\\n', {})" },
 	{ "r", "set.seed(NULL)" },
+	{ "bash", "RANDOM=$SRANDOM" },
 };
 
 static const struct err no_memory = { .code = -ENOMEM, .text = "out of memory" };
@@ -214,6 +218,19 @@ void warmup_again(struct warmup *w)
 		k->again = true;
 		k->state = KERNEL_STARTING;
 		if (context_default(w->contexts, k->language, on_context, k) < 0)
+			set_state(k, KERNEL_FAILED, &no_memory);
+	}
+}
+
+void warmup_renew(struct warmup *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct warm_kernel *k = &w->kernels[i];
+		if (!k->context || snippet_for(seeds, CELLS(seeds), k->language))
+			continue;
+		k->answered = k->preloaded = k->again = false;
+		k->state = KERNEL_STARTING;
+		if (context_restart(k->context, on_context, k) < 0)
 			set_state(k, KERNEL_FAILED, &no_memory);
 	}
 }

@@ -25,6 +25,10 @@ int warmup_start(struct warmup *w, const char *language, struct err *reterr);
  * every kernel of warmup_start() that has answered run a few cells, as users do. Those are then
  * waited for like the first one. */
 void warmup_again(struct warmup *w);
+/* Also then, and before that: kernels that take no seeds (those of JavaScript and TypeScript, whose
+ * Math.random() would go on from the state of the snapshot in each copy) are started anew, and
+ * waited for. */
+void warmup_renew(struct warmup *w);
 /* Every kernel that was asked for has answered. */
 bool warmup_is_ready(const struct warmup *w);
 /* What is being waited for, or what failed: a sentence in a static buffer of w. */

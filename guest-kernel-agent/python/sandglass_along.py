@@ -38,6 +38,8 @@ def reseed():
     for name in ("random", "numpy.random"):
         if name in sys.modules:
             sys.modules[name].seed()
+    if "ssl" in sys.modules:  # OpenSSL's own notices a fork, but not that the machine was copied
+        sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
 
 
 def kernel_class():

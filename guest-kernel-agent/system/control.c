@@ -270,7 +270,10 @@ static int wake(struct control *c, const json_t *o, struct err *reterr)
 	drop_data_connections(c);
 	warmup_reseed(c->conf.contexts);
 	/* A sandbox in use is not to be played with: its kernels are as its user left them. */
-	if (warm_up && !identity_is_initialised(c->conf.identity))
+	if (identity_is_initialised(c->conf.identity))
+		return 0;
+	warmup_renew(c->warmup);
+	if (warm_up)
 		warmup_again(c->warmup);
 	return 0;
 }

@@ -292,6 +292,7 @@ static void end_all(struct context *c, enum exec_end how, const char *detail)
 int context_restart(struct context *c, context_fn *done, void *arg)
 {
 	end_all(c, EXEC_RESTARTED, "");
+	(void)buf_printf(&c->cs->silent, "[%s] restarted\n", c->language);
 	c->count = 0;
 	wait_for(c, done, arg, 0, false);
 	return 0;

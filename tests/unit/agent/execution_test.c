@@ -510,7 +510,8 @@ START_TEST(test_warmup_again)
 	ck_assert_int_eq(changes, 3);
 	const char *silent = fake_contexts_silent(f.contexts);
 	ck_assert_ptr_nonnull(strstr(silent, "import matplotlib")); /* ahead, for all copies */
-	ck_assert_ptr_null(strstr(silent, "print("));
+	ck_assert_ptr_nonnull(strstr(silent, "plt.close(f)"));	    /* and used once */
+	ck_assert_ptr_nonnull(strstr(silent, "[bash] echo a line"));
 	size_t before = strlen(silent);
 	warmup_again(w);
 	ck_assert(!warmup_is_ready(w));
@@ -536,6 +537,43 @@ START_TEST(test_warmup_again)
 }
 END_TEST
 
+/* Kernels whose generators nobody can seed are others in each copy. */
+START_TEST(test_warmup_renew)
+{
+	struct fixture f;
+	int changes = 0;
+	setup(&f, 0, 0);
+	struct warmup *w = warmup_new(f.contexts, true, count_change, &changes);
+	ck_assert_int_eq(warmup_start(w, "python", NULL), 0);
+	ck_assert_int_eq(warmup_start(w, "bash", NULL), 0);
+	ck_assert_int_eq(warmup_start(w, "javascript", NULL), 0);
+	turn(&f, 40);
+	ck_assert(warmup_is_ready(w));
+	size_t before = strlen(fake_contexts_silent(f.contexts));
+	warmup_reseed(f.contexts);
+	warmup_renew(w);
+	ck_assert(!warmup_is_ready(w));
+	turn(&f, 40);
+	ck_assert(warmup_is_ready(w));
+	const char *silent = fake_contexts_silent(f.contexts) + before;
+	ck_assert_ptr_nonnull(strstr(silent, "[bash] RANDOM=$SRANDOM\n"));
+	const char *renewed = strstr(silent, "[javascript] restarted\n");
+	ck_assert(renewed && strstr(renewed, "[javascript] 1 + 1\n"));
+	ck_assert_ptr_null(strstr(silent, "[python] restarted"));
+	ck_assert_ptr_null(strstr(silent, "[bash] restarted"));
+	before += strlen(silent);
+	warmup_renew(w); /* and what warms up again does not wait for it */
+	warmup_again(w);
+	turn(&f, 40);
+	ck_assert(warmup_is_ready(w));
+	silent = fake_contexts_silent(f.contexts) + before;
+	ck_assert_ptr_nonnull(strstr(silent, "[javascript] restarted\n"));
+	ck_assert_ptr_nonnull(strstr(silent, "[python] print("));
+	warmup_free(w);
+	teardown(&f);
+}
+END_TEST
+
 void add_execution_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "execution", 30);
@@ -555,4 +593,5 @@ void add_execution_tests(Suite *s)
 	tcase_add_test(tc, test_live_are_bounded);
 	tcase_add_test(tc, test_warmup);
 	tcase_add_test(tc, test_warmup_again);
+	tcase_add_test(tc, test_warmup_renew);
 }

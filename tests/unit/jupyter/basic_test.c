@@ -405,6 +405,10 @@ START_TEST(test_seeds_go_along)
 	kernels_expect(c, draw, "False\n");
 	kernels_expect(c, "random.seed(1)", ""); /* once only */
 	kernels_expect(c, draw, "True\n");
+	kernels_expect(
+	    c, "import ssl; got = []; ssl.RAND_add = lambda b, n: got.append((len(b), n))", "");
+	ck_assert(context_reseed(c));
+	kernels_expect(c, "print(got)", "[(32, 32.0)]\n");
 }
 END_TEST
 
