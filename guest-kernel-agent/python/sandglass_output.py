@@ -4,7 +4,8 @@
 ipykernel collects output for 0.2 s and drops it when its queue is full. Here:
 
 - A line written after a moment of quiet is handed over before write() returns, so that it is out even when
-  the next statement holds the interpreter for a minute. What follows within PAUSE is sent together.
+  the next statement holds the interpreter for a minute. What follows within PAUSE is sent together. A line
+  that is not yet whole has PARTIAL_PAUSE: print() writes its end separately, which on a busy machine may take.
 - flush() hands over before it returns, but not more often than once in FLUSH_PAUSE.
 - The socket blocks instead of dropping, and a writer waits when it is PENDING_MAX ahead: a slow reader slows
   the code down, and memory stays bounded.
@@ -25,6 +26,7 @@ import time
 import zmq
 
 PAUSE = 0.005
+PARTIAL_PAUSE = 0.1
 FLUSH_PAUSE = 0.001
 PENDING_MAX = 256 * 1024  # characters
 QUEUE_MAX = 32  # messages in the socket
@@ -54,6 +56,8 @@ def make_stream(OutStream):
             self._leading = False  # who is writing sends by itself
             self._flush_queued = self._flushing = False
             self._last_sent = self._last_waited = 0.0
+            self._timer_set = False
+            self._partial_since = None  # when the line that has no end yet was begun
             self._fd_lock = threading.Lock()
             self._fd_reader = None  # thread that holds the lock
             self._fd_decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -78,8 +82,13 @@ def make_stream(OutStream):
             return len(string)
 
         def _write_piece(self, string):
-            quiet = time.monotonic() - self._last_sent >= PAUSE
+            now = time.monotonic()
+            quiet = now - self._last_sent >= PAUSE
             leading = self._leading = quiet and string.endswith("\n")
+            if string.endswith("\n"):
+                self._partial_since = None
+            elif string and self._partial_since is None:
+                self._partial_since = now
             for other in streams:
                 if other is not self:
                     other.settle()
@@ -95,12 +104,24 @@ def make_stream(OutStream):
             return written
 
         def _schedule_flush(self):
-            if not self._leading and not self._flush_pending:
-                self._flush_pending = True
-                self.pub_thread.schedule(self._flush_soon)
+            if self._leading or self._flush_pending:
+                return
+            self._flush_pending = True
+            if not self._timer_set:
+                self._timer_set = True
+                self.pub_thread.schedule(self._set_timer)
 
-        def _flush_soon(self):
-            self._io_loop.call_later(PAUSE, self._flush)
+        def _set_timer(self):
+            self._io_loop.call_later(PAUSE, self._on_timer)
+
+        def _on_timer(self):
+            since = self._partial_since
+            if self._flush_pending and since is not None and time.monotonic() - since < PARTIAL_PAUSE:
+                self._set_timer()
+                return
+            self._timer_set = False  # before the look at what is pending: a writer looks the other way round
+            if self._flush_pending:
+                self._flush()
 
         # ---- sending ----
 

@@ -107,6 +107,25 @@ START_TEST(test_partial_lines_and_flush)
 }
 END_TEST
 
+/* A line whose end comes a moment later is one piece, and what never ends comes all the same. */
+START_TEST(test_lines_stay_whole)
+{
+	struct context *c = kernels_python();
+	struct record *r =
+	    record_begin(c, "import os, sys, time\n_ = sys.stdout.write('a')\ntime.sleep(0.02)\n"
+			    "_ = sys.stdout.write('b\\n')\n_ = sys.stdout.write('end')\n"
+			    "while not os.path.exists('go'): time.sleep(0.002)");
+
+	while (buf_len(&r->out) < 6)
+		kernels_turns(1);
+	ck_assert_str_eq(record_out(r), "ab\nend");
+	ck_assert_str_eq(record_order(r), "boo");
+	let_go(r);
+	record_wait(r);
+	record_free(r);
+}
+END_TEST
+
 START_TEST(test_subprocess_output)
 {
 	struct context *c = kernels_python();
@@ -422,6 +441,7 @@ void add_basic_tests(Suite *s)
 	tcase_add_test(tc, test_output_arrives_while_code_runs);
 	tcase_add_test(tc, test_output_arrives_while_the_interpreter_is_held);
 	tcase_add_test(tc, test_partial_lines_and_flush);
+	tcase_add_test(tc, test_lines_stay_whole);
 	tcase_add_test(tc, test_subprocess_output);
 	tcase_add_test(tc, test_odd_text);
 	tcase_add_test(tc, test_await_and_threads);
