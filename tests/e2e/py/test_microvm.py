@@ -288,3 +288,17 @@ def test_time_is_stepped_for_timers_too(new_sandbox):
     woke = int(sandbox.files.read("/tmp/woke"))
     assert abs(woke - datetime.datetime.now().timestamp()) < 30
     started.kill()
+
+
+def test_clones_share_no_numbers_in_any_language():
+    """Kernels that ran before the snapshot go on with generators of their own."""
+    draws = {"bash": "echo $RANDOM $RANDOM $RANDOM", "javascript": "console.log(Math.random())",
+             "python": "import random\nprint(random.random())"}
+    made = [Sandbox.create("all-kernels", timeout=900) for _ in range(2)]
+    try:
+        for language, code in draws.items():
+            drawn = ["".join(s.run_code(code, language=language, timeout=120).logs.stdout) for s in made]
+            assert all(len(text.split()) >= 1 for text in drawn) and drawn[0] != drawn[1], (language, drawn)
+    finally:
+        for sandbox in made:
+            sandbox.kill()
