@@ -298,7 +298,8 @@ def test_a_full_disk_bounds_the_journal_by_memory(new_sandbox, client):
     sandbox.run_code("try:\n    with open('/tmp/big', 'wb') as f:\n        while True: f.write(bytes(1 << 20))\n"
                      "except OSError: pass\ntry:\n    with open('/tmp/more', 'wb', 0) as f:\n        while True: f.write(b'x')\n"
                      "except OSError: pass")
-    call = client.method(f"{CODE}/Execute")(data(sandbox), code="for i in range(200_000): print(i, 'x' * 90)")
+    call = client.method(f"{CODE}/Execute")(data(sandbox), timeout=60 if DRIVER == "namespace" else 240,
+                                            code="for i in range(200_000): print(i, 'x' * 90)")
     got, n = [next(call)], 0
     time.sleep(3)  # nobody reads
     for e in call:
