@@ -18,11 +18,19 @@ class Http:
     """One keep-alive HTTP/1.1 connection; yields body pieces as they arrive."""
 
     def __init__(self, host, port, headers=None):
-        self.sock = socket.create_connection((host, port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.address = (host, port)
         self.fixed = "".join(f"{k}: {v}\r\n" for k, v in (headers or {}).items())
         self.host = f"{host}:{port}"
+        self.open()
+
+    def open(self):
+        self.sock = socket.create_connection(self.address)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
+
+    def reopen(self):
+        self.close()
+        self.open()
 
     def close(self):
         self.sock.close()
@@ -86,11 +94,20 @@ class Execute:
             raise RuntimeError(f"status {self.http.status}")
         return first, time.perf_counter() - begun, size
 
-    def text(self, code):
-        """All that was printed."""
-        body = self.http.whole("POST", "/execute", json.dumps({"code": code}).encode())
-        items = [json.loads(line) for line in body.splitlines() if line]
-        return "".join(i["text"] for i in items if i["type"] == "stdout")
+    def text(self, code, limit_s):
+        """All that was printed, and whether the answer came to its end within the limit, which not every peer's does."""
+        pieces, ended = [], True
+        self.http.sock.settimeout(limit_s)
+        try:
+            for piece in self.http.request("POST", "/execute", json.dumps({"code": code}).encode()):
+                pieces.append(piece)
+            self.http.sock.settimeout(None)
+        except TimeoutError:
+            ended = False
+            self.http.reopen()
+        whole = b"".join(pieces).rpartition(b"\n")[0] if not ended else b"".join(pieces)
+        items = [json.loads(line) for line in whole.splitlines() if line]
+        return "".join(i["text"] for i in items if i["type"] == "stdout"), ended
 
 
 class RawKernel:
