@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "daemon/config.h"
 
@@ -194,28 +196,39 @@ bool args_parse(struct args *a, int argc, char **argv)
 	return false;
 }
 
+/* As typed in the directory where the command was: the launcher is at home somewhere else. */
+static int set_path(char **dst, const char *path)
+{
+	char cwd[PATH_LEN_MAX];
+	if (path[0] == '/' || path[0] == '\0')
+		return mem_set_str(dst, path);
+	if (!getcwd(cwd, sizeof(cwd)))
+		return -errno;
+	char *whole = mem_printf("%s/%s", cwd, path);
+	int r = whole ? mem_set_str(dst, whole) : -ENOMEM;
+	(void)mem_free(whole);
+	return r;
+}
+
 int args_apply(const struct args *a, struct config *c)
 {
 	const struct {
 		const char *from;
 		char **to;
-	} rows[] = {
-		{ a->listen, &c->listen },
+	} paths[] = {
 		{ a->state_dir, &c->state_dir },
 		{ a->template_dir, &c->template_dir },
 		{ a->web_dir, &c->web_dir },
 		{ a->agent, &c->agent },
 		{ a->launcher, &c->launcher },
 	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		int r = rows[i].from ? mem_set_str(rows[i].to, rows[i].from) : 0;
-		if (r < 0)
-			return r;
-	}
-	if (!a->state_dir)
-		return 0;
-	char *run = mem_printf("%s/run", a->state_dir);
-	int r = run ? mem_set_str(&c->runtime_dir, run) : -ENOMEM;
+	int r = a->listen ? mem_set_str(&c->listen, a->listen) : 0;
+	for (size_t i = 0; r == 0 && i < sizeof(paths) / sizeof(paths[0]); i++)
+		r = paths[i].from ? set_path(paths[i].to, paths[i].from) : 0;
+	if (r < 0 || !a->state_dir)
+		return r;
+	char *run = mem_printf("%s/run", c->state_dir);
+	r = run ? mem_set_str(&c->runtime_dir, run) : -ENOMEM;
 	(void)mem_free(run);
 	return r;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/backoff.h"
+#include "daemon_tests.h"
 #include "lib/test.h"
 
 START_TEST(first_restart_is_soon)
@@ -58,6 +59,7 @@ static Suite *daemon_suite(void)
 	tcase_add_test(tc, first_restart_is_soon);
 	tcase_add_test(tc, ends_together_count_once);
 	tcase_add_test(tc, early_ends_wait_longer_but_not_for_ever);
+	args_tests(s);
 	return s;
 }
 
