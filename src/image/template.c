@@ -55,7 +55,7 @@ static bool is_kernel(const char *s)
 static const struct yaml_key resource_keys[] = {
 	{ "cpus", YAML_MILLI, AT(cpu_milli), .min = 100, .max = 256000 },
 	{ "memory", YAML_SIZE, AT(memory_bytes), .min = 64 * MIB, .max = TIB },
-	{ "disk", YAML_SIZE, AT(disk_bytes), .min = 16 * MIB, .max = 16 * TIB },
+	{ "disk", YAML_SIZE, AT(disk_bytes), .min = 16 * MIB, .max = 4 * TIB },
 	{ "pids", YAML_UINT, AT(max_pids), .min = 32, .max = 4194304 },
 	{ .key = NULL },
 };

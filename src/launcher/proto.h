@@ -243,7 +243,7 @@ union proto_any {
 #define PROTO_VM_UNIT (1ull << 20)	  /* sizes of VMs are multiples of it */
 #define PROTO_VM_MEMORY_MIN (96ull << 20) /* less boots no kernel */
 #define PROTO_PIDS_MIN 8u
-#define PROTO_PIDS_MAX 65536u
+#define PROTO_PIDS_MAX 4194304u
 
 /* Bytes of a message of this kind; 0 for an unknown one. */
 size_t proto_size(uint32_t kind);

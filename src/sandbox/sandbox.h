@@ -134,7 +134,7 @@ struct sandbox_sizes {
 #define SANDBOX_MEMORY_MIN (64ull << 20)
 #define SANDBOX_MEMORY_MAX (1ull << 40)
 #define SANDBOX_DISK_MIN (16ull << 20)
-#define SANDBOX_DISK_MAX (1ull << 44)
+#define SANDBOX_DISK_MAX (1ull << 42)
 
 struct sandbox_params {
 	const char *template_ref;

@@ -57,7 +57,7 @@ static const struct {
 	{ T ",\"cpuCount\":0}", "cpuCount: expected an integer from 1 to 2147483647" },
 	{ T ",\"cpuCount\":257}", "cpuCount: expected a number from 1 to 256" },
 	{ T ",\"memoryMB\":63}", "memoryMB: expected a number from 64 to 1048576" },
-	{ T ",\"diskSizeMB\":15}", "diskSizeMB: expected a number from 16 to 16777216" },
+	{ T ",\"diskSizeMB\":15}", "diskSizeMB: expected a number from 16 to 4194304" },
 	{ T ",\"autoPause\":1}", "autoPause: expected true or false" },
 	{ T ",\"autoPauseMemory\":1}", "autoPauseMemory: expected true or false" },
 	{ T ",\"autoResume\":{\"enabled\":true}}",
