@@ -28,6 +28,7 @@ libagent_a_SOURCES = \
 	guest-kernel-agent/ports/gateway.c guest-kernel-agent/ports/gateway.h \
 	guest-kernel-agent/ports/ports.c guest-kernel-agent/ports/ports.h \
 	guest-kernel-agent/system/control.c guest-kernel-agent/system/control.h \
+	guest-kernel-agent/system/disk.c guest-kernel-agent/system/disk.h \
 	guest-kernel-agent/system/held.c guest-kernel-agent/system/held.h \
 	guest-kernel-agent/system/identity.c guest-kernel-agent/system/identity.h \
 	guest-kernel-agent/system/init.c guest-kernel-agent/system/init.h \

@@ -36,6 +36,7 @@
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/process/service.h"
 #include "guest-kernel-agent/system/control.h"
+#include "guest-kernel-agent/system/disk.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/init.h"
 #include "guest-kernel-agent/system/limits.h"
@@ -89,6 +90,7 @@ struct agent {
 	struct gateway gateway;
 	struct http_server *control_server, *data_server;
 	const struct machine *machine; /* NULL: it is not ours */
+	const struct disk *disk;       /* of a machine */
 	struct vm_channels *channels;  /* of a machine */
 	bool lost;		       /* their device */
 	struct loop_signal term;
@@ -347,6 +349,7 @@ static int make_parts(struct agent *a, const struct options *o)
 		.metrics = a->metrics,
 		.notices = &a->notices,
 		.machine = a->machine,
+		.disk = a->disk,
 		.limits = a->limits,
 		.drop_data = drop_data,
 		.arg = a,
@@ -389,9 +392,10 @@ static int run(struct agent *a, const struct options *o)
 static _Noreturn void run_machine(struct options *o)
 {
 	static const struct machine machine = { "" };
-	struct agent a = { .machine = &machine };
 	struct vm_conf conf;
-	init_machine(&conf);
+	struct disk disk;
+	struct agent a = { .machine = &machine, .disk = &disk };
+	init_machine(&conf, &disk);
 	o->channel = conf.channel;
 	(void)run(&a, o);
 	init_reset();

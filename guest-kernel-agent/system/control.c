@@ -16,6 +16,7 @@
 #include "guest-kernel-agent/jupyter/context.h"
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/python/install.h"
+#include "guest-kernel-agent/system/disk.h"
 #include "guest-kernel-agent/system/held.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/limits.h"
@@ -292,11 +293,22 @@ static int set_clock(struct control *c, const json_t *o, struct err *reterr)
 
 /* ---- POST /init ---- */
 
+/* Before it is anybody's: a sandbox with less than it was promised is none. */
+static int grow_disk(struct control *c, const json_t *o, struct err *reterr)
+{
+	int64_t bytes = 0;
+	if (json_get_int(o, "diskBytes", 0, INT64_MAX, &bytes, reterr) < 0)
+		return -EINVAL;
+	return c->conf.disk && bytes ? disk_grow(c->conf.disk, (uint64_t)bytes, reterr) : 0;
+}
+
 static int init(struct control *c, const json_t *o, struct err *reterr)
 {
 	struct chance ch = { 0 };
 	struct err why = ERR_INIT;
 	int r = parse_chance(o, &ch, reterr);
+	if (r == 0)
+		r = grow_disk(c, o, reterr);
 	if (r == 0)
 		r = identity_init(c->conf.identity, o, reterr);
 	if (r == 0) {

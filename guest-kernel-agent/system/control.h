@@ -13,7 +13,8 @@
  *                  is one of its own; then /ready waits for the kernels' warm-up. Again does it
  *                  again
  *   POST /init     the sandbox: {sandboxId, templateId, accessToken, envVars{}, timestamp, entropy,
- *                  user, workdir}. 204 once, and for the same again; 409 for another
+ *                  user, workdir, diskBytes}. 204 once, and for the same again; 409 for another.
+ *                  diskBytes (0 = as it is): the disk has grown, the file system is to fill it
  *   GET  /state    {initialised, sandboxId}
  *   POST /notice   {kind, count}: something that only the host can see
  *   GET  /limits   of a virtual machine: what only it can see (limits.h)
@@ -23,6 +24,7 @@
 
 struct contexts;
 struct control;
+struct disk;
 struct executions;
 struct http_stream;
 struct identity;
@@ -42,6 +44,7 @@ struct control_conf {
 	struct notices *notices;
 	const struct machine *machine; /* NULL: clock and identities are somebody else's */
 	struct limits *limits;	       /* NULL: the host sees them */
+	const struct disk *disk;       /* of a machine; NULL: it is not ours */
 	void (*drop_data)(void *arg);  /* break all connections of the data channel; may be NULL */
 	void *arg;
 	const char *mark_dir;	/* where the marker files go */

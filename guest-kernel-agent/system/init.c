@@ -22,6 +22,7 @@
 #include "base/fdutil.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "guest-kernel-agent/system/disk.h"
 #include "guest-kernel-agent/system/init_net.h"
 #include "guest-kernel-agent/system/machine.h"
 #include "guest-kernel-agent/system/serial_port.h"
@@ -39,6 +40,7 @@
 
 struct init {
 	struct vm_conf *conf;
+	struct disk *disk;
 	struct err err;
 };
 
@@ -217,12 +219,16 @@ static int mount_image(struct init *in)
 	return fail(in, r, c->root);
 }
 
-/* Thrown away with the sandbox: nothing need ever reach the host's disk in order. */
+/* Thrown away with the sandbox: nothing need ever reach the host's disk in order. What was never
+ * written reads as zeroes: tables of the file system need no more of them. */
 static int mount_disk(struct init *in)
 {
 	const struct vm_conf *c = in->conf;
 	int r = path_mkdir_p(DISK, 0755);
-	if (r == 0 && mount(c->disk, DISK, "ext4", MS_NOATIME, "nobarrier") < 0)
+	if (r == 0 && mount(c->disk, DISK, "ext4", MS_NOATIME, "nobarrier,noinit_itable") < 0)
+		r = -errno;
+	*in->disk = (struct disk){ c->disk, open(DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	if (r == 0 && in->disk->fd < 0)
 		r = -errno;
 	if (r == 0)
 		r = path_mkdir_p(DISK "/upper", 0755);
@@ -377,9 +383,9 @@ bool init_is_wanted(char *const argv[])
 	       (st.f_type == RAMFS_MAGIC || st.f_type == TMPFS_MAGIC) && !is_for_others();
 }
 
-void init_machine(struct vm_conf *ret_conf)
+void init_machine(struct vm_conf *ret_conf, struct disk *ret_disk)
 {
-	struct init in = { .conf = ret_conf };
+	struct init in = { .conf = ret_conf, .disk = ret_disk };
 	(void)umask(022);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (steps[i].fn(&in) == 0)

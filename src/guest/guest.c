@@ -412,10 +412,10 @@ static int make_entropy(struct buf *text)
 
 static json_t *init_request(const struct guest_identity *id, const char *entropy)
 {
-	return json_pack("{s:s, s:s, s:s?, s:o, s:s, s:s, s:s}", "sandboxId", id->sandbox_id,
+	return json_pack("{s:s, s:s, s:s?, s:o, s:s, s:s, s:s, s:I}", "sandboxId", id->sandbox_id,
 	    "templateId", id->template_id, "accessToken", id->access_token, "envVars",
 	    env_object(id->env), "entropy", entropy, "user", id->default_user, "workdir",
-	    id->default_workdir);
+	    id->default_workdir, "diskBytes", (json_int_t)id->disk_bytes);
 }
 
 void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done, void *arg)

@@ -72,6 +72,7 @@ struct guest_identity {
 	const char *const *env;	  /* "K=V", NULL at the end */
 	const char *default_user;
 	const char *default_workdir;
+	uint64_t disk_bytes; /* of a virtual machine whose disk may have grown; 0 = it has not */
 };
 /* Turn a pooled guest into this sandbox: identity, environment, clock, fresh entropy. Once. */
 void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done, void *arg);

@@ -27,6 +27,14 @@ int caps_limit_bounding(uint64_t keep)
 	return 0;
 }
 
+bool caps_have(int cap)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+	return syscall(SYS_capget, &head, data) == 0 &&
+	       (data[cap / 32].effective & (1u << (cap % 32))) != 0;
+}
+
 int caps_limit(uint64_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };

@@ -101,6 +101,13 @@ int box_path(const struct box *b, const char *file, char *dst, size_t cap)
 	return path_printf(dst, cap, "boxes/%s%s%s", b->rec.id, file[0] ? "/" : "", file);
 }
 
+int box_write_record(const struct box *b)
+{
+	char path[64];
+	int r = box_path(b, "record", path, sizeof(path));
+	return r < 0 ? r : record_write(path, &b->rec);
+}
+
 int box_socket_dir(const struct box *b, char *dst, size_t cap)
 {
 	return path_printf(dst, cap, "%s/%s", b->srv->agents_dir, b->rec.id);
@@ -157,7 +164,7 @@ int box_watch_process(struct box *b, int pidfd_consume)
 
 /* ---- sizes ---- */
 
-static bool has_ended(const struct box *b)
+bool box_has_ended(const struct box *b)
 {
 	struct pollfd p = { .fd = b->child.pidfd, .events = POLLIN };
 	return poll(&p, 1, 0) != 0;
@@ -169,7 +176,7 @@ int box_resize_files(struct box *b, uint64_t memory_bytes, struct err *reterr)
 	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)b->rec.pid);
 	CLEAN_FD int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* It was there when that was opened, so the number was still its own. */
-	int r = root < 0 ? -errno : has_ended(b) ? -ESRCH : rootfs_resize(root, memory_bytes);
+	int r = root < 0 ? -errno : box_has_ended(b) ? -ESRCH : rootfs_resize(root, memory_bytes);
 	return r < 0 ? err_set(reterr, r, "cannot change /dev/shm and /run: %s", err_name(r)) : 0;
 }
 

@@ -127,8 +127,10 @@ void box_set_state(struct box *b, enum box_state st);
 int box_fault(const struct box *b, const char *step);			    /* the test hook */
 int box_path(const struct box *b, const char *file, char *dst, size_t cap); /* boxes/ID/file */
 int box_socket_dir(const struct box *b, char *dst, size_t cap);
+int box_write_record(const struct box *b);
 /* pidfd of process 1: watch for its end, which is told as EXITED. */
 int box_watch_process(struct box *b, int pidfd_consume);
+bool box_has_ended(const struct box *b); /* now, whether that is known or not */
 /* File systems of it that are memory follow its limit. */
 int box_resize_files(struct box *b, uint64_t memory_bytes, struct err *reterr);
 /* Process 1 of a box has ended, which is dead now: EXITED. */

@@ -192,12 +192,9 @@ static void cancel_ready(struct op *op)
 static int begin_publish(struct op *op)
 {
 	struct box *b = op->owner;
-	char path[128];
 	int r = box_fault(b, "publish");
 	b->rec.ready = true;
-	if (r == 0)
-		r = box_path(b, "record", path, sizeof(path));
-	return r < 0 ? r : record_write(path, &b->rec);
+	return r < 0 ? r : box_write_record(b);
 }
 
 static const struct op_step steps[] = {

@@ -166,10 +166,7 @@ static int start_child(
 /* The child may go on once it can be found again. */
 static int let_go(struct box *b)
 {
-	char path[PATH_LEN_MAX];
-	int r = box_path(b, "record", path, sizeof(path));
-	if (r == 0)
-		r = record_write(path, &b->rec);
+	int r = box_write_record(b);
 	if (r == 0 && send(b->status_fd, "", 1, MSG_NOSIGNAL) != 1)
 		r = -errno;
 	return r;

@@ -156,15 +156,14 @@ int launcher_set_internet(
 	return call_box(la, PROTO_INTERNET, id, on, done, arg);
 }
 
-int launcher_resize(struct launcher *la, const char *id, uint64_t memory_bytes, unsigned cpu_milli,
+int launcher_resize(struct launcher *la, const char *id, const struct proto_sizes *to,
     launcher_done_fn *done, void *arg)
 {
 	struct call *c = call_new(la, PROTO_RESIZE, done, arg);
 	if (!c)
 		return -ENOMEM;
-	(void)str_copy(c->req.sizes.id, sizeof(c->req.sizes.id), id);
-	c->req.sizes.memory_bytes = memory_bytes;
-	c->req.sizes.cpu_milli = cpu_milli;
+	(void)str_copy(c->req.resize.id, sizeof(c->req.resize.id), id);
+	c->req.resize.to = *to;
 	return 0;
 }
 

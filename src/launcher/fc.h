@@ -91,7 +91,7 @@ bool fc_is_stopped(const struct box *b);
 int fc_key(struct server *s, const struct proto_create *want, const struct vm_image *image,
     char dst[RECORD_KEY_LEN + 1], struct err *reterr);
 int fc_note_origin(const struct box *b); /* key and template, for later launchers */
-bool fc_warm_exists(const char *key, uint64_t memory_bytes);
+bool fc_warm_exists(const char *key, uint64_t memory_bytes, uint64_t disk_bytes);
 /* The directory that this start needs: 0, or -errno and why there is none. */
 int fc_store_find(const struct box *b, char *dst, size_t cap, struct err *reterr);
 /* Each answers with seq, unless it fails at once. */

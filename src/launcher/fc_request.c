@@ -16,7 +16,8 @@ int fc_on_prepare(struct server *s, const struct proto_request *q, struct err *r
 	if (r == 0)
 		r = fc_key(s, c, &image, key, reterr);
 	if (r == 0)
-		server_reply_vm(s, q->head.seq, fc_warm_exists(key, c->memory_bytes));
+		server_reply_vm(
+		    s, q->head.seq, fc_warm_exists(key, c->memory_bytes, c->disk_bytes));
 	return r;
 }
 

@@ -204,13 +204,6 @@ static int add_cgroup(const struct box *b, struct plan_store *ps, struct err *re
 	return 0;
 }
 
-/* As large as anything that it may write: its disk, or its memory in a snapshot. */
-static uint64_t file_limit(const struct box *b)
-{
-	uint64_t disk = b->rec.disk_bytes, memory = b->rec.memory_bytes;
-	return (disk > memory ? disk : memory) + FC_SLACK_BYTES;
-}
-
 static int make_argv(const struct box *b, struct plan_store *ps, struct err *reterr)
 {
 	const struct server *s = b->srv;
@@ -223,7 +216,7 @@ static int make_argv(const struct box *b, struct plan_store *ps, struct err *ret
 	addf(ps, "--gid", "%u", uid);
 	add(ps, "--chroot-base-dir");
 	add(ps, jail_base());
-	addf(ps, "--resource-limit", "fsize=%llu", (unsigned long long)file_limit(b));
+	addf(ps, "--resource-limit", "fsize=%llu", (unsigned long long)vm_file_limit(b));
 	addf(ps, "--resource-limit", "no-file=%u", NOFILE);
 	int r = add_cgroup(b, ps, reterr);
 	add(ps, "--");

@@ -52,6 +52,7 @@ static int add_file(struct buf *dst, const char *path)
 	    (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
 
+/* Not of the size of its disk, which may grow: that is in manifests. */
 int fc_key(struct server *s, const struct proto_create *want, const struct vm_image *image,
     char dst[RECORD_KEY_LEN + 1], struct err *reterr)
 {
@@ -64,10 +65,10 @@ int fc_key(struct server *s, const struct proto_create *want, const struct vm_im
 	if (r == 0)
 		r = buf_printf(&b,
 		    "firecracker %s format %s host %s\ntemplate %s %s\nimage %s %s\nkernel %s\n"
-		    "vcpus %u\nmemory %llu\ndisk %llu\n",
+		    "vcpus %u\nmemory %llu\n",
 		    s->fc.vmm, s->fc.format, host.release, want->vm.tmpl, want->vm.tmpl_hash,
 		    image->hash, image->fs, image->kernel, want->vm.vcpus,
-		    (unsigned long long)want->memory_bytes, (unsigned long long)want->disk_bytes);
+		    (unsigned long long)want->memory_bytes);
 	if (r == 0)
 		r = add_file(&b, fc_program(s));
 	if (r == 0)
@@ -125,12 +126,12 @@ static int check_dir(const char *dir, const char *key, struct manifest *m)
 		   : -EBADMSG;
 }
 
-bool fc_warm_exists(const char *key, uint64_t memory_bytes)
+bool fc_warm_exists(const char *key, uint64_t memory_bytes, uint64_t disk_bytes)
 {
 	struct manifest m;
 	char dir[160];
 	return path_printf(dir, sizeof(dir), WARM "/%s", key) == 0 &&
-	       check_dir(dir, key, &m) == 0 && m.memory == memory_bytes;
+	       check_dir(dir, key, &m) == 0 && m.memory == memory_bytes && m.disk == disk_bytes;
 }
 
 /* A snapshot of a sandbox fits only what the warm one of its time fitted. */

@@ -45,9 +45,10 @@ int launcher_adopt(struct launcher *la, const char *id, launcher_done_fn *done, 
 int launcher_usage(struct launcher *la, const char *id, launcher_done_fn *done, void *arg);
 int launcher_set_internet(
     struct launcher *la, const char *id, bool on, launcher_done_fn *done, void *arg);
-/* Limits of one that lives; memory_bytes 0 = as it is, which is all that a VM can do. -EBUSY when
- * its processes use more already. */
-int launcher_resize(struct launcher *la, const char *id, uint64_t memory_bytes, unsigned cpu_milli,
+/* Limits of one that lives. The VMM of a larger disk is to be told of it afterwards. -EBUSY when
+ * its processes use more memory already, -EINVAL when the disk is larger, -ENOTSUP when its kind
+ * cannot change that. */
+int launcher_resize(struct launcher *la, const char *id, const struct proto_sizes *to,
     launcher_done_fn *done, void *arg);
 /* One call of item for each sandbox, then done. */
 int launcher_list(struct launcher *la, void (*item)(const char *id, void *arg),

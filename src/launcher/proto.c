@@ -133,12 +133,29 @@ static int check_kind(const struct proto_create *c, struct err *reterr)
 	return base_ok(c->base) ? 0 : err_set(reterr, -EINVAL, "base: not a valid name");
 }
 
-static int check_sizes(uint64_t memory_bytes, uint32_t cpu_milli, struct err *reterr)
+static int check_memory(uint64_t bytes, struct err *reterr)
 {
-	int r = check_range("memory", memory_bytes, PROTO_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
-	return r < 0 ? r
-		     : check_range(
-			   "cpu", cpu_milli, PROTO_CPU_MILLI_MIN, PROTO_CPU_MILLI_MAX, reterr);
+	return check_range("memory", bytes, PROTO_MEMORY_MIN, PROTO_MEMORY_MAX, reterr);
+}
+
+static int check_disk(uint64_t bytes, struct err *reterr)
+{
+	return check_range("disk", bytes, PROTO_DISK_MIN, PROTO_DISK_MAX, reterr);
+}
+
+static int check_cpu(uint32_t milli, struct err *reterr)
+{
+	return check_range("cpu", milli, PROTO_CPU_MILLI_MIN, PROTO_CPU_MILLI_MAX, reterr);
+}
+
+static int check_resize(const struct proto_sizes *to, struct err *reterr)
+{
+	int r = to->memory_bytes ? check_memory(to->memory_bytes, reterr) : 0;
+	if (r == 0 && to->disk_bytes)
+		r = check_disk(to->disk_bytes, reterr);
+	if (r == 0 && to->disk_bytes & (PROTO_VM_UNIT - 1))
+		return err_set(reterr, -EINVAL, "disk: expected a multiple of 1 MiB");
+	return r < 0 ? r : check_cpu(to->cpu_milli, reterr);
 }
 
 static int check_create(const struct proto_create *c, struct err *reterr)
@@ -147,9 +164,11 @@ static int check_create(const struct proto_create *c, struct err *reterr)
 		return err_set(reterr, -EINVAL, "id: expected 1 to %d of [a-z0-9]", ID_SANDBOX_LEN);
 	int r = check_kind(c, reterr);
 	if (r == 0)
-		r = check_sizes(c->memory_bytes, c->cpu_milli, reterr);
+		r = check_memory(c->memory_bytes, reterr);
 	if (r == 0)
-		r = check_range("disk", c->disk_bytes, PROTO_DISK_MIN, PROTO_DISK_MAX, reterr);
+		r = check_cpu(c->cpu_milli, reterr);
+	if (r == 0)
+		r = check_disk(c->disk_bytes, reterr);
 	if (r == 0)
 		r = check_range("pids", c->max_pids, PROTO_PIDS_MIN, PROTO_PIDS_MAX, reterr);
 	if (r == 0)
@@ -174,11 +193,9 @@ static int check_box(const union proto_any *m, struct err *reterr)
 		return check_range(
 		    "kind", m->request.box.on, PROTO_BOX_QEMU, PROTO_BOX_KINDS - 1, reterr);
 	case PROTO_RESIZE:
-		if (!id_ok(m->request.sizes.id))
+		if (!id_ok(m->request.resize.id))
 			return bad_id("id", reterr);
-		return check_sizes(m->request.sizes.memory_bytes ? m->request.sizes.memory_bytes
-								 : PROTO_MEMORY_MIN,
-		    m->request.sizes.cpu_milli, reterr);
+		return check_resize(&m->request.resize.to, reterr);
 	case PROTO_VM_DO:
 		if (!id_ok(m->request.box.id))
 			return bad_id("id", reterr);

@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/id.h"
 
-#define PROTO_VERSION 2u
+#define PROTO_VERSION 3u
 #define PROTO_BASE_MAX 79
 #define PROTO_BASE_TEMPLATE "template:" /* and its name: the image built of it */
 #define PROTO_SOCKET_DIR 128
@@ -109,6 +109,13 @@ struct proto_create {
 	uint32_t internet; /* 0 or 1 */
 };
 
+/* What a sandbox that lives is to have from now on. */
+struct proto_sizes {
+	uint64_t memory_bytes; /* 0 = as it is, which is all that a VM can do */
+	uint64_t disk_bytes;   /* likewise, for namespaces; that of a VM does not shrink */
+	uint32_t cpu_milli;
+};
+
 struct proto_request {
 	struct proto_header head;
 	union {
@@ -121,9 +128,8 @@ struct proto_request {
 		} box; /* all others; the id of VM_FORGET is that of the snapshot */
 		struct {
 			char id[ID_SANDBOX_LEN + 1];
-			uint32_t cpu_milli;
-			uint64_t memory_bytes; /* 0 = as it is; a VM cannot change it */
-		} sizes;		       /* RESIZE */
+			struct proto_sizes to;
+		} resize; /* RESIZE */
 		struct {
 			char name[PROTO_NAME_MAX + 1]; /* of the template */
 			uint32_t force; /* BUILD: 0, or 1 = use no layer made before */

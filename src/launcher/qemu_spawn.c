@@ -156,7 +156,7 @@ static int make_plan(struct box *b, const struct spawn *sp, struct plan_store *p
 	ps->plan = (struct vm_child_plan){ .argv = ps->args.argv,
 		.disk_from = ps->disk_from,
 		.disk = ps->disk,
-		.disk_bytes = b->rec.disk_bytes,
+		.file_limit = vm_file_limit(b),
 		.uid_base = slots_base(&s->slots, b->rec.slot),
 		.kvm = b->rec.kvm,
 		.landlock = s->landlock,

@@ -208,18 +208,21 @@ static int on_internet(struct server *s, const struct proto_request *q, struct e
 	return 0;
 }
 
-/* The memory of a machine is as large as when it started. */
 static int on_resize(struct server *s, const struct proto_request *q, struct err *reterr)
 {
-	struct box *b = find_live(s, q->sizes.id, reterr);
+	const struct proto_sizes *to = &q->resize.to;
+	struct box *b = find_live(s, q->resize.id, reterr);
 	if (!b)
 		return -ENOENT;
-	if (vm_is(b) && q->sizes.memory_bytes)
+	if (vm_is(b) && to->memory_bytes)
 		return err_set(reterr, -ENOTSUP, "memory: that of a virtual machine is fixed");
-	int r = cgroup_resize(
-	    &s->cgroups, b->rec.id, q->sizes.memory_bytes, q->sizes.cpu_milli, reterr);
-	if (r == 0 && q->sizes.memory_bytes)
-		r = box_resize_files(b, q->sizes.memory_bytes, reterr);
+	if (!vm_is(b) && to->disk_bytes)
+		return err_set(reterr, -ENOTSUP, "disk: that of a namespace is fixed");
+	int r = cgroup_resize(&s->cgroups, b->rec.id, to->memory_bytes, to->cpu_milli, reterr);
+	if (r == 0 && to->memory_bytes)
+		r = box_resize_files(b, to->memory_bytes, reterr);
+	if (r == 0 && to->disk_bytes)
+		r = vm_grow_disk(b, to->disk_bytes, reterr);
 	if (r == 0)
 		server_reply(s, q->head.seq, NULL, b);
 	return r;

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -16,7 +18,9 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "hostnet/tap.h"
+#include "jail/caps.h"
 #include "launcher/box.h"
+#include "launcher/fc.h"
 #include "launcher/vm_save.h"
 
 #define TSC_WINDOW_NS 300000000ull /* long enough for a few millionths */
@@ -211,6 +215,54 @@ void vm_limits(const struct box *b, uint64_t *ret_memory, uint32_t *ret_pids)
 	*ret_memory = b->want.memory_bytes * (fresh ? 1 : 2) +
 		      (b->want.vm.kvm ? VM_OVERHEAD_KVM : VM_OVERHEAD_EMULATED);
 	*ret_pids = VM_THREADS + b->want.vm.vcpus;
+}
+
+/* ---- the disk ---- */
+
+/* As large as anything that it has to write: its disk, or a Firecracker's memory in a snapshot.
+ * Where the limit cannot be raised later, as in a container without that right, it is the largest.
+ */
+uint64_t vm_file_limit(const struct box *b)
+{
+	uint64_t disk = b->rec.disk_bytes, memory = b->rec.memory_bytes;
+	if (!caps_have(CAP_SYS_RESOURCE))
+		disk = PROTO_DISK_MAX;
+	if (b->rec.kind != PROTO_BOX_FIRECRACKER)
+		return disk;
+	return (disk > memory ? disk : memory) + FC_SLACK_BYTES;
+}
+
+static int raise_file_limit(const struct box *b)
+{
+	const struct rlimit l = { vm_file_limit(b), vm_file_limit(b) };
+	if (!caps_have(CAP_SYS_RESOURCE))
+		return 0;
+	return prlimit(b->rec.pid, RLIMIT_FSIZE, &l, NULL) < 0 ? -errno : 0;
+}
+
+static int set_disk(struct box *b, uint64_t bytes)
+{
+	char path[64];
+	b->rec.disk_bytes = bytes;
+	int r = box_has_ended(b) ? -ESRCH : raise_file_limit(b);
+	if (r == 0)
+		r = box_path(b, "disk", path, sizeof(path));
+	if (r == 0 && truncate(path, (off_t)bytes) < 0)
+		r = -errno;
+	return r < 0 ? r : box_write_record(b);
+}
+
+int vm_grow_disk(struct box *b, uint64_t bytes, struct err *reterr)
+{
+	uint64_t had = b->rec.disk_bytes;
+	if (bytes < had)
+		return err_set(reterr, -EINVAL, "disk: it has %llu MiB already, expected more",
+		    (unsigned long long)(had >> 20));
+	int r = set_disk(b, bytes);
+	if (r == 0)
+		return 0;
+	b->rec.disk_bytes = had;
+	return err_set(reterr, r, "cannot make the disk larger: %s", err_name(r));
 }
 
 int vm_add_tap(struct box *b, struct err *reterr)

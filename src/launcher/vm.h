@@ -75,6 +75,8 @@ int vm_reserve(struct box *b, struct err *reterr);
 int vm_begin_memory(struct op *op); /* waits until the memory of its warm snapshot is there */
 void vm_cancel_memory(struct op *op);
 void vm_limits(const struct box *b, uint64_t *ret_memory, uint32_t *ret_pids);
+/* What the VMM may make a file as large as. */
+uint64_t vm_file_limit(const struct box *b);
 int vm_add_tap(struct box *b, struct err *reterr); /* b->netns_fd is there */
 /* Requests of the daemon; each answers itself, now or later, unless it fails. */
 int vm_on_prepare(struct server *s, const struct proto_request *q, struct err *reterr);
@@ -83,6 +85,8 @@ int vm_on_warm(struct server *s, const struct proto_request *q, struct err *rete
 int vm_on_snapshot(struct server *s, const struct proto_request *q, struct err *reterr);
 int vm_on_forget(struct server *s, const struct proto_request *q, struct err *reterr);
 int vm_on_snapshots(struct server *s, const struct proto_request *q, struct err *reterr);
+/* The file of its disk; the VMM, and the guest, are told by the daemon. */
+int vm_grow_disk(struct box *b, uint64_t bytes, struct err *reterr);
 /* The servers that a guest may ask: "A,B", "" = none. */
 int vm_list_dns(const struct box *b, char *dst, size_t cap);
 /* qemu_spawn.c */

@@ -143,7 +143,7 @@ static int give_up_rights(const struct vm_child_plan *p)
 	if (r == 0)
 		r = child_set_limit(RLIMIT_NOFILE, NOFILE_MAX);
 	if (r == 0)
-		r = child_set_limit(RLIMIT_FSIZE, p->disk_bytes);
+		r = child_set_limit(RLIMIT_FSIZE, p->file_limit);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	if (r == 0 && p->landlock)

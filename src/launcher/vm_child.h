@@ -34,7 +34,7 @@ struct vm_child_plan {
 	const char *kernel, *initrd; /* shown as VM_KERNEL, VM_INITRD; NULL = none */
 	const char *disk_from;	     /* disk to copy */
 	const char *disk;	     /* the copy, opened as VM_FD_DISK */
-	uint64_t disk_bytes;
+	uint64_t file_limit;	     /* of what it may make a file as large as */
 	uint32_t uid_base;
 	bool kvm; /* /dev/kvm is there */
 	bool landlock;

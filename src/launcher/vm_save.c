@@ -410,6 +410,7 @@ int vm_save_snapshot(struct box *b, const char *snapshot, uint64_t seq, struct e
 		r = vm_manifest_read(dir, &v->manifest, reterr);
 	if (r < 0)
 		return err_set(reterr, r, "its warm snapshot: %s", err_name(r));
+	v->manifest.disk_bytes = b->rec.disk_bytes; /* it may have grown */
 	v->base_fd = warm_memory(b->srv, b->rec.warm);
 	r = set_paths(v, b, "snapshots", snapshot);
 	if (r == 0 && path_exists(v->dir))

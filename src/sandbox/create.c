@@ -131,6 +131,15 @@ static void attach(struct sandbox_create *c, struct sandbox *sb)
 		sandbox_hand_out(sb); /* else the end of its boot does */
 }
 
+/* What a driver clones has the sizes of its template, and others from its hand-out on. */
+static bool changes_later(const struct sandbox_create *c, const struct sandbox *sb)
+{
+	const struct vmm_driver *d = c->reg->conf.driver;
+	const struct vmm_sizes has = sandbox_vmm_sizes(&sb->sizes),
+			       to = sandbox_vmm_sizes(&c->who->sizes);
+	return (d->caps & VMM_CAP_WARM) && d->can_resize && d->can_resize(&has, &to);
+}
+
 static int start_own(struct sandbox_create *c)
 {
 	char id[ID_SANDBOX_LEN + 1];
@@ -139,7 +148,8 @@ static int start_own(struct sandbox_create *c)
 	if (!sb)
 		return -ENOMEM;
 	sb->internet = c->who->internet;
-	sandbox_set_sizes(sb, &c->who->sizes);
+	if (!changes_later(c, sb))
+		sandbox_set_sizes(sb, &c->who->sizes);
 	c->own_boot = true;
 	pool_note_miss(c->pool);
 	sandbox_boot(sb);

@@ -5,7 +5,7 @@
  *   resume    it may have stood still in the pool
  *   sizes     processors, memory and disk that the create asks for
  *   internet  the create's network policy, before anything of its owner is inside
- *   init      the agent gets identity, environment, clock and entropy
+ *   init      the agent gets identity, environment, clock and entropy; a disk that has grown
  *   row       from here on it survives our restart
  *
  * Nothing is undone: one that has heard a secret is never used again, it is destroyed.
@@ -18,6 +18,7 @@
 #include "image/template.h"
 #include "sandbox/object.h"
 
+#define MIB (1ull << 20) /* what disks of machines are multiples of */
 #define RESUME_LIMIT_MS 45000
 #define SIZES_LIMIT_MS 10000
 #define INTERNET_LIMIT_MS 10000
@@ -80,6 +81,14 @@ static int internet(struct op *op)
 	return OP_WAIT;
 }
 
+/* In a machine it is the agent that makes the file system as large as a disk that has grown. */
+static uint64_t guest_disk(const struct sandbox *sb)
+{
+	bool is_other = sb->sizes.disk_bytes != sb->tmpl->disk_bytes;
+	bool is_its_own = sb->reg->conf.driver->caps & VMM_CAP_OWN_KERNEL;
+	return is_other && is_its_own ? sb->sizes.disk_bytes / MIB * MIB : 0;
+}
+
 static int init(struct op *op)
 {
 	struct sandbox *sb = sandbox_of_op(op);
@@ -90,6 +99,7 @@ static int init(struct op *op)
 		.env = (const char *const *)sb->who->env,
 		.default_user = sb->tmpl->user,
 		.default_workdir = sb->tmpl->workdir,
+		.disk_bytes = guest_disk(sb),
 	};
 	guest_init(sb->guest, &id, sandbox_guest_answer, sb);
 	return OP_WAIT;

@@ -102,13 +102,12 @@ void vmm_ask_internet(
 }
 
 void vmm_ask_resize(struct vmm_late *l, struct launcher *la, const char *id,
-    const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
+    const struct proto_sizes *to, vmm_done_fn *done, void *arg)
 {
 	static const char what[] = "change the sizes";
 	struct vmm_answer *p = ask(l, (struct vmm_answer){ .plain = done, .arg = arg }, what);
 	if (p)
-		asked(l, p, launcher_resize(la, id, to->memory_bytes, to->cpu_milli, on_plain, p),
-		    what);
+		asked(l, p, launcher_resize(la, id, to, on_plain, p), what);
 }
 
 void vmm_ask_forget(

@@ -47,7 +47,7 @@ void vmm_ask_prepare(
 void vmm_ask_internet(
     struct vmm_late *l, struct launcher *la, const char *id, bool on, vmm_done_fn *done, void *arg);
 void vmm_ask_resize(struct vmm_late *l, struct launcher *la, const char *id,
-    const struct vmm_sizes *to, vmm_done_fn *done, void *arg);
+    const struct proto_sizes *to, vmm_done_fn *done, void *arg);
 void vmm_ask_forget(
     struct vmm_late *l, struct launcher *la, const char *snapshot, vmm_done_fn *done, void *arg);
 void vmm_ask_usage(

@@ -7,8 +7,12 @@ unsigned vmm_vcpus(unsigned cpu_milli)
 	return n < 1 ? 1 : n;
 }
 
+/* Making a file system larger takes about as long as a boot then, which formats it anew. */
+#define GROW_MAX (512ull << 30)
+
 bool vmm_machine_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to)
 {
-	return has->memory_bytes == to->memory_bytes && has->disk_bytes == to->disk_bytes &&
+	return has->memory_bytes == to->memory_bytes && has->disk_bytes <= to->disk_bytes &&
+	       to->disk_bytes - has->disk_bytes <= GROW_MAX &&
 	       vmm_vcpus(has->cpu_milli) == vmm_vcpus(to->cpu_milli);
 }

@@ -7,6 +7,6 @@
 
 /* Processors of a machine that may use so much of them: as many as are needed, one at least. */
 unsigned vmm_vcpus(unsigned cpu_milli);
-/* As vmm_driver's: memory, disk and processors of a machine are fixed, how much of the processors
- * it gets is not. */
+/* As vmm_driver's: memory and processors of a machine are fixed, how much of the processors it gets
+ * is not, and its disk can grow, unless by very much. */
 bool vmm_machine_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to);

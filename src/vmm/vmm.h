@@ -110,7 +110,8 @@ struct vmm_driver {
 	void (*set_internet)(struct vmm_inst *inst, bool on,
 	    void (*done)(const struct err *err, void *arg), void *arg);
 	/* Can an instance that lives be given other sizes? Else they need one of their own. Both
-	 * are NULL where nothing can be changed. */
+	 * are NULL where nothing can be changed. What the agent must do for a larger disk is asked
+	 * of it by guest_init(). */
 	bool (*can_resize)(const struct vmm_sizes *has, const struct vmm_sizes *to);
 	void (*resize)(struct vmm_inst *inst, const struct vmm_sizes *to,
 	    void (*done)(const struct err *err, void *arg), void *arg);

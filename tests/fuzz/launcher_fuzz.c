@@ -14,6 +14,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
+static void check_resize(const struct proto_sizes *to)
+{
+	assert(!to->memory_bytes ||
+	       (to->memory_bytes >= PROTO_MEMORY_MIN && to->memory_bytes <= PROTO_MEMORY_MAX));
+	assert(!to->disk_bytes ||
+	       (to->disk_bytes >= PROTO_DISK_MIN && to->disk_bytes <= PROTO_DISK_MAX &&
+		   to->disk_bytes % PROTO_VM_UNIT == 0));
+	assert(to->cpu_milli >= PROTO_CPU_MILLI_MIN);
+}
+
 static void check_create(const struct proto_create *c)
 {
 	assert(id_sandbox_valid(c->id) && strlen(c->id) <= ID_SANDBOX_LEN);
@@ -51,11 +61,8 @@ static void check_request(const union proto_any *m)
 		assert(m->request.box.on > 0 && m->request.box.on < PROTO_BOX_KINDS);
 		break;
 	case PROTO_RESIZE:
-		assert(id_sandbox_valid(m->request.sizes.id));
-		assert(!m->request.sizes.memory_bytes ||
-		       (m->request.sizes.memory_bytes >= PROTO_MEMORY_MIN &&
-			   m->request.sizes.memory_bytes <= PROTO_MEMORY_MAX));
-		assert(m->request.sizes.cpu_milli >= PROTO_CPU_MILLI_MIN);
+		assert(id_sandbox_valid(m->request.resize.id));
+		check_resize(&m->request.resize.to);
 		break;
 	case PROTO_VM_DO:
 		assert(id_sandbox_valid(m->request.box.id));

@@ -113,6 +113,7 @@ void guest_init(struct guest *g, const struct guest_identity *id, guest_fn *done
 {
 	(void)str_copy(fake_guests.sandbox_id, sizeof(fake_guests.sandbox_id), id->sandbox_id);
 	fake_guests.secured = id->access_token != NULL;
+	fake_guests.disk_bytes = id->disk_bytes;
 	for (fake_guests.n_env = 0; id->env && id->env[fake_guests.n_env];)
 		fake_guests.n_env++;
 	begin(g, FAKE_GUEST_INIT, done, arg);

@@ -34,6 +34,7 @@ struct fake_guests {
 	char sandbox_id[32];
 	bool secured;
 	unsigned n_env;
+	uint64_t disk_bytes;
 };
 extern struct fake_guests fake_guests;
 

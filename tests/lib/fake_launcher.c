@@ -309,6 +309,13 @@ static void do_verb(struct launcher *la, struct request *q, struct box *b)
 	answer(q, 0, NULL, NULL);
 }
 
+static void grow_disk(const struct box *b, uint64_t bytes)
+{
+	char path[160];
+	at(b, "disk", path);
+	ck_assert_int_eq(truncate(path, (off_t)bytes), 0);
+}
+
 static void do_box(struct launcher *la, struct request *q)
 {
 	struct box *b = map_get(la->boxes, q->q.box.id);
@@ -327,6 +334,10 @@ static void do_box(struct launcher *la, struct request *q)
 	case PROTO_VM_WARM:
 		(void)kill(b->pid, SIGKILL);
 		keep(la, b, b->tmpl);
+		break;
+	case PROTO_RESIZE:
+		if (q->q.resize.to.disk_bytes)
+			grow_disk(b, q->q.resize.to.disk_bytes);
 		break;
 	case PROTO_USAGE:
 		r = (struct proto_reply){ .usage = { .memory_bytes = 1, .pids = 1 } };
@@ -475,10 +486,13 @@ int launcher_set_internet(
 	return added(add(la, PROTO_INTERNET, id, done, arg));
 }
 
-int launcher_resize(struct launcher *la, const char *id, uint64_t memory_bytes, unsigned cpu_milli,
+int launcher_resize(struct launcher *la, const char *id, const struct proto_sizes *to,
     launcher_done_fn *done, void *arg)
 {
-	return added(add(la, PROTO_RESIZE, id, done, arg));
+	struct request *q = add(la, PROTO_RESIZE, id, done, arg);
+	if (q)
+		q->q.resize.to = *to;
+	return added(q);
 }
 
 int launcher_list(

@@ -149,7 +149,7 @@ static void take_effect(struct pending *p)
 		p->inst->internet = p->on;
 		break;
 	case FAKE_RESIZE:
-		ck_assert_uint_eq(p->sizes.disk_bytes, p->inst->sizes.disk_bytes);
+		ck_assert_uint_ge(p->sizes.disk_bytes, p->inst->sizes.disk_bytes);
 		p->inst->sizes = p->sizes;
 		break;
 	case FAKE_PAUSE:
@@ -356,6 +356,12 @@ static bool fake_can_resize(const struct vmm_sizes *has, const struct vmm_sizes 
 	return has->disk_bytes == to->disk_bytes;
 }
 
+/* As machines do. */
+static bool fake_clone_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to)
+{
+	return has->memory_bytes == to->memory_bytes && has->disk_bytes <= to->disk_bytes;
+}
+
 static void fake_resize(struct vmm_inst *inst, const struct vmm_sizes *to,
     void (*done)(const struct err *err, void *arg), void *arg)
 {
@@ -460,6 +466,8 @@ const struct vmm_driver fake_vmm_driver_clones = {
 	.name = "fake",
 	.best_isolation = "none",
 	.caps = VMM_CAP_PAUSE | VMM_CAP_WARM | VMM_CAP_SNAPSHOT | VMM_CAP_OWN_KERNEL,
+	.can_resize = fake_clone_can_resize,
+	.resize = fake_resize,
 	.isolation = fake_isolation,
 	.prepare = fake_prepare,
 	.create = fake_create,

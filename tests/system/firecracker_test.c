@@ -212,11 +212,12 @@ static void check_jail(struct fc *f, const char *id, uid_t uid)
 	check_file(path, S_IFSOCK, 0600, OWNER_ID);
 }
 
-static void read_status(pid_t pid, const char *key, char *dst, size_t cap)
+/* What stands behind the key in the kernel's word on a process, to the end of the line. */
+static void read_proc(pid_t pid, const char *file, const char *key, char *dst, size_t cap)
 {
 	CLEAN_BUF struct buf b = BUF_INIT;
 	char path[64];
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
 	ck_assert_int_eq(fd_read_file(AT_FDCWD, path, 65536, &b), 0);
 	const char *at = strstr(buf_cstr(&b), key);
 	ck_assert_ptr_nonnull(at);
@@ -237,12 +238,12 @@ static void check_process(pid_t pid, uid_t uid)
 {
 	static const char *const own[] = { "mnt", "pid", "net", "ipc", "uts", "cgroup" };
 	char text[128], want[128];
-	read_status(pid, "Uid:", text, sizeof(text));
+	read_proc(pid, "status", "Uid:", text, sizeof(text));
 	(void)snprintf(want, sizeof(want), "\t%u\t%u\t%u\t%u", uid, uid, uid, uid);
 	ck_assert_str_eq(text, want);
-	read_status(pid, "Gid:", text, sizeof(text));
+	read_proc(pid, "status", "Gid:", text, sizeof(text));
 	ck_assert_str_eq(text, want);
-	read_status(pid, "CapEff:", text, sizeof(text));
+	read_proc(pid, "status", "CapEff:", text, sizeof(text));
 	ck_assert_str_eq(text, "\t0000000000000000");
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
 		same_namespace(pid, own[i], false);
@@ -289,6 +290,80 @@ START_TEST(a_machine_in_its_jail)
 		good(&f);
 		destroy(&f);
 	}
+	fc_close(&f);
+}
+END_TEST
+
+static void make_warm(struct fc *f)
+{
+	drv->prepare(f->vmm, &f->tmpl, on_plain, &f->s);
+	good(f);
+	create_good(f, VMM_START_COLD);
+	drv->warm(f->s.inst, on_plain, &f->s);
+	good(f);
+	destroy(f);
+	ck_assert(drv->has_warm(f->vmm, &f->tmpl));
+}
+
+/* What the VMM may make a file as large as. */
+static uint64_t file_limit(pid_t pid)
+{
+	char text[128];
+	unsigned long long soft, hard;
+	read_proc(pid, "limits", "Max file size", text, sizeof(text));
+	ck_assert_int_eq(sscanf(text, "%llu %llu", &soft, &hard), 2);
+	ck_assert_uint_eq(soft, hard);
+	return soft;
+}
+
+static void resize(struct fc *f, uint64_t disk_bytes)
+{
+	const struct vmm_sizes to = { RIG_MEMORY, disk_bytes, 1000 };
+	drv->resize(f->s.inst, &to, on_plain, &f->s);
+}
+
+/* The file, its limit, and what the launcher knows; also of what was kept and came back. */
+START_TEST(a_disk_grows)
+{
+	struct stat st;
+	struct fc f;
+	char path[256];
+	fc_open(&f, false, "");
+	make_warm(&f);
+	create_good(&f, VMM_START_BEST);
+	ck_assert(drv->is_warm(f.s.inst));
+	resize(&f, 4 * RIG_DISK);
+	good(&f);
+	(void)snprintf(
+	    path, sizeof(path), "%s/state/launcher/boxes/%s/disk", f.rig.dir, f.s.inst->watch.id);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq((uint64_t)st.st_size, 4 * RIG_DISK);
+	struct proto_reply r = look_at(&f, f.s.inst->watch.id);
+	ck_assert_uint_ge(file_limit(r.box.pid), 4 * RIG_DISK);
+	drv->usage(f.s.inst, on_usage, &f.s);
+	good(&f);
+	ck_assert_uint_eq(f.s.usage.disk_limit, 4 * RIG_DISK);
+	check_echo(&f);
+
+	drv->pause(f.s.inst, on_plain, &f.s);
+	good(&f);
+	drv->snapshot(f.s.inst, "snap1", on_plain, &f.s);
+	good(&f);
+	destroy(&f);
+	struct vmm_spec spec = spec_of(&f, VMM_START_SNAPSHOT);
+	spec.disk_bytes = 4 * RIG_DISK;
+	(void)str_copy(spec.snapshot, sizeof(spec.snapshot), "snap1");
+	drv->create(f.vmm, &spec, on_event, &f.s, on_inst, &f.s);
+	good(&f);
+	check_echo(&f);
+	drv->usage(f.s.inst, on_usage, &f.s);
+	good(&f);
+	ck_assert_uint_eq(f.s.usage.disk_limit, 4 * RIG_DISK);
+	/* none shrinks */
+	ck_assert_int_eq(rig_grow_disk(&f.rig, spec.id, 2 * RIG_DISK), -EINVAL);
+	destroy(&f);
+	drv->snapshot_remove(f.vmm, "snap1", on_plain, &f.s);
+	good(&f);
 	fc_close(&f);
 }
 END_TEST
@@ -364,17 +439,6 @@ START_TEST(pause_snapshot_restore)
 	fc_close(&f);
 }
 END_TEST
-
-static void make_warm(struct fc *f)
-{
-	drv->prepare(f->vmm, &f->tmpl, on_plain, &f->s);
-	good(f);
-	create_good(f, VMM_START_COLD);
-	drv->warm(f->s.inst, on_plain, &f->s);
-	good(f);
-	destroy(f);
-	ck_assert(drv->has_warm(f->vmm, &f->tmpl));
-}
 
 START_TEST(warm_and_clones)
 {
@@ -642,6 +706,7 @@ void add_firecracker_tests(Suite *s)
 	tcase_add_test(tc, a_machine_in_its_jail);
 	tcase_add_loop_test(tc, pause_snapshot_restore, 0, 3);
 	tcase_add_test(tc, warm_and_clones);
+	tcase_add_test(tc, a_disk_grows);
 	tcase_add_test(tc, damaged_snapshots);
 	tcase_add_test(tc, launcher_steps_fail);
 	tcase_add_test(tc, programs_fail);

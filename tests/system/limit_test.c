@@ -128,6 +128,7 @@ START_TEST(processor_time_is_shared_out)
 	ck_assert_uint_lt(after.cpu_usec - before.cpu_usec, 900000);
 	/* what was started with little may be given more */
 	ck_assert_int_eq(rig_resize(&rig, "islow", 0, 2000), 0);
+	ck_assert_int_eq(rig_grow_disk(&rig, "islow", 2 * RIG_DISK), -ENOTSUP);
 	ck_assert_int_eq(rig_usage(&rig, "islow", &before), 0);
 	(void)rig_run(
 	    &rig, &slow, 0, "timeout 2 sh -c 'while :; do :; done'", out, sizeof(out), 10);

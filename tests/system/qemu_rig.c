@@ -242,6 +242,13 @@ int qemu_rig_do(struct qemu_rig *q, struct qemu_seen *s,
 	return wait_for(q, s);
 }
 
+int qemu_rig_resize(struct qemu_rig *q, struct qemu_seen *s, const struct vmm_sizes *to)
+{
+	s->there = 0;
+	drv->resize(s->inst, to, on_plain, s);
+	return wait_for(q, s);
+}
+
 int qemu_rig_snapshot(struct qemu_rig *q, struct qemu_seen *s, const char *snapshot)
 {
 	drv->snapshot(s->inst, snapshot, on_plain, s);

@@ -39,6 +39,7 @@ int qemu_rig_prepare(struct qemu_rig *q, struct err *reterr);
 /* pause, resume, warm */
 int qemu_rig_do(struct qemu_rig *q, struct qemu_seen *s,
     void (*fn)(struct vmm_inst *inst, void (*done)(const struct err *err, void *arg), void *arg));
+int qemu_rig_resize(struct qemu_rig *q, struct qemu_seen *s, const struct vmm_sizes *to);
 int qemu_rig_snapshot(struct qemu_rig *q, struct qemu_seen *s, const char *snapshot);
 int qemu_rig_forget(struct qemu_rig *q, const char *snapshot);
 /* A warm snapshot exists afterwards. */

@@ -145,6 +145,55 @@ START_TEST(snapshots_hold_memory_and_disk)
 }
 END_TEST
 
+/* In sectors, as the guest's kernel has heard it. */
+static void expect_size(struct qemu_rig *q, const struct qemu_seen *s, uint64_t bytes)
+{
+	uint64_t end = clock_mono_ms() + 20000;
+	while (strtoull(qemu_rig_ask(q, s, "size"), NULL, 10) != bytes / 512) {
+		ck_assert_msg(clock_mono_ms() < end, "the guest's disk does not grow");
+		rig_pause(&q->r, 20);
+	}
+}
+
+/* Of a clone that runs; it stays so when it is kept and comes back. */
+START_TEST(a_disk_grows)
+{
+	struct qemu_rig q;
+	struct qemu_seen a;
+	struct proto_usage u;
+	qemu_rig_open(&q, false, false);
+	qemu_rig_make_warm(&q);
+	struct vmm_spec spec = qemu_rig_spec(&q, "ia", VMM_START_BEST);
+	const uint64_t disk = spec.disk_bytes;
+	expect_ok(qemu_rig_create(&q, &a, &spec), &a);
+	ck_assert(drv->is_warm(a.inst));
+	expect_size(&q, &a, disk);
+	qemu_rig_expect(&q, &a, "write mine", "ok");
+	const struct vmm_sizes to = { spec.memory_bytes, 8 * disk, 1000 };
+	expect_ok(qemu_rig_resize(&q, &a, &to), &a);
+	expect_size(&q, &a, 8 * disk);
+	qemu_rig_expect(&q, &a, "read", "mine");
+	ck_assert_int_eq(rig_usage(&q.r, "ia", &u), 0);
+	ck_assert_uint_eq(u.disk_limit, 8 * disk);
+	ck_assert_int_eq(rig_grow_disk(&q.r, "ia", disk), -EINVAL); /* none shrinks */
+
+	rig_pause(&q.r, 100);
+	expect_ok(qemu_rig_do(&q, &a, drv->pause), &a);
+	expect_ok(qemu_rig_snapshot(&q, &a, "isnap"), &a);
+	qemu_rig_destroy(&q, &a);
+	spec = qemu_rig_spec(&q, "ib", VMM_START_SNAPSHOT);
+	(void)str_copy(spec.snapshot, sizeof(spec.snapshot), "isnap");
+	ck_assert_int_eq(qemu_rig_create(&q, &a, &spec), -EINVAL); /* it has another size */
+	spec.disk_bytes = 8 * disk;
+	expect_ok(qemu_rig_create(&q, &a, &spec), &a);
+	expect_size(&q, &a, 8 * disk);
+	qemu_rig_expect(&q, &a, "read", "mine");
+	qemu_rig_destroy(&q, &a);
+	ck_assert_int_eq(qemu_rig_forget(&q, "isnap"), 0);
+	qemu_rig_close(&q);
+}
+END_TEST
+
 /* What leaves a guest is bounded by its slot, and can be switched. */
 START_TEST(guests_have_the_network_of_their_slot)
 {
@@ -188,6 +237,7 @@ static Suite *qemu_suite(void)
 	TCase *tc = test_case(s, "vms", 180);
 	tcase_add_test(tc, the_probe_tells_what_works);
 	tcase_add_test(tc, clones_are_alike_and_apart);
+	tcase_add_test(tc, a_disk_grows);
 	tcase_add_test(tc, guests_have_the_network_of_their_slot);
 	tcase_add_test(tc, snapshots_hold_memory_and_disk);
 	add_qemu_end_tests(s);

@@ -316,11 +316,21 @@ int rig_usage(struct rig *r, const char *id, struct proto_usage *ret)
 	return rc;
 }
 
-int rig_resize(struct rig *r, const char *id, uint64_t memory_bytes, unsigned cpu_milli)
+static int ask_resize(struct rig *r, const char *id, const struct proto_sizes *to)
 {
 	struct answer a = { 0 };
-	ck_assert_int_eq(launcher_resize(r->la, id, memory_bytes, cpu_milli, on_answer, &a), 0);
+	ck_assert_int_eq(launcher_resize(r->la, id, to, on_answer, &a), 0);
 	return wait_answer(r, &a, NULL);
+}
+
+int rig_resize(struct rig *r, const char *id, uint64_t memory_bytes, unsigned cpu_milli)
+{
+	return ask_resize(r, id, &(struct proto_sizes){ memory_bytes, 0, cpu_milli });
+}
+
+int rig_grow_disk(struct rig *r, const char *id, uint64_t bytes)
+{
+	return ask_resize(r, id, &(struct proto_sizes){ 0, bytes, 1000 });
 }
 
 unsigned rig_count(struct rig *r)

@@ -69,6 +69,7 @@ int rig_destroy(struct rig *r, struct rig_box *b);
 int rig_adopt(struct rig *r, const char *id);
 int rig_usage(struct rig *r, const char *id, struct proto_usage *ret);
 int rig_resize(struct rig *r, const char *id, uint64_t memory_bytes, unsigned cpu_milli);
+int rig_grow_disk(struct rig *r, const char *id, uint64_t bytes);
 unsigned rig_count(struct rig *r); /* sandboxes that the launcher lists */
 
 /* Run a command in the sandbox; status as of the shell (124 = took longer than limit_s), what it

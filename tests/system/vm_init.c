@@ -209,6 +209,15 @@ static void crash(void)
 	(void)!write(fd, "c", 1);
 }
 
+/* Of the disk, in sectors. */
+static void disk_size(char *out)
+{
+	int fd = open("/sys/class/block/vdb/size", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, out, LINE_MAX_LEN - 1);
+	out[n > 0 ? n - 1 : 0] = '\0';
+	(void)close(fd);
+}
+
 static void run(char *line, char *out)
 {
 	char *args = line + strcspn(line, " ");
@@ -226,6 +235,8 @@ static void run(char *line, char *out)
 		write_disk(args, out);
 	else if (strcmp(line, "read") == 0)
 		read_disk(out);
+	else if (strcmp(line, "size") == 0)
+		disk_size(out);
 	else if (strcmp(line, "fill") == 0)
 		fill_disk(out);
 	else if (strcmp(line, "tcp") == 0)

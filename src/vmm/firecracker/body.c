@@ -127,6 +127,11 @@ int fc_body_drive_rate(struct buf *b, const char *id, const struct fc_rate *r)
 	return emit(b, o, o && put_rate(o, "rate_limiter", r));
 }
 
+int fc_body_drive_file(struct buf *b, const char *id, const char *path)
+{
+	return emit(b, json_pack("{s:s,s:s}", "drive_id", id, "path_on_host", path), true);
+}
+
 int fc_body_vsock(struct buf *b, unsigned cid, const char *path)
 {
 	return emit(

@@ -53,6 +53,8 @@ int fc_body_drive(struct buf *b, const struct fc_drive *d);
 int fc_body_net(struct buf *b, const struct fc_net *n, unsigned caps);
 int fc_body_net_rate(struct buf *b, const char *id, const struct fc_rate *r); /* PATCH */
 int fc_body_drive_rate(struct buf *b, const char *id, const struct fc_rate *r);
+/* Its file is opened again, and the guest told how large it is now. */
+int fc_body_drive_file(struct buf *b, const char *id, const char *path);
 int fc_body_vsock(struct buf *b, unsigned cid, const char *path);
 int fc_body_entropy(struct buf *b, const struct fc_rate *r);
 /* One that takes nothing from the guest and never will: it is there so that the guest can report

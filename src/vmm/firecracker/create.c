@@ -201,10 +201,10 @@ static int begin_root(struct op *op)
 
 static int begin_disk(struct op *op)
 {
-	const struct fc_drive d = { .id = "disk", .path = "disk", .rate = disk_rate };
+	const struct fc_drive d = { .id = FC_DISK, .path = FC_DISK, .rate = disk_rate };
 	struct buf b = BUF_INIT;
 	int r = fc_body_drive(&b, &d);
-	return fc_step_call(op, "PUT", "/drives/disk", &b, r, FC_LIMIT_CONFIG_MS);
+	return fc_step_call(op, "PUT", "/drives/" FC_DISK, &b, r, FC_LIMIT_CONFIG_MS);
 }
 
 static int begin_net(struct op *op)
@@ -309,8 +309,8 @@ static int begin_root_rate(struct op *op)
 static int begin_disk_rate(struct op *op)
 {
 	struct buf b = BUF_INIT;
-	int r = fc_body_drive_rate(&b, "disk", &disk_rate);
-	return fc_step_call(op, "PATCH", "/drives/disk", &b, r, FC_LIMIT_CONFIG_MS);
+	int r = fc_body_drive_rate(&b, FC_DISK, &disk_rate);
+	return fc_step_call(op, "PATCH", "/drives/" FC_DISK, &b, r, FC_LIMIT_CONFIG_MS);
 }
 
 static int begin_net_rate(struct op *op)

@@ -90,6 +90,11 @@ int fc_learn(struct vmm *v, const struct proto_reply *reply, struct err *reterr)
 	return 0;
 }
 
+uint64_t fc_whole_units(uint64_t bytes)
+{
+	return bytes & ~(MIB - 1);
+}
+
 int fc_create_of(const struct vmm_spec *spec, enum proto_start start, struct proto_create *ret,
     struct err *reterr)
 {
@@ -100,8 +105,8 @@ int fc_create_of(const struct vmm_spec *spec, enum proto_start start, struct pro
 	*ret = (struct proto_create){ .kind = PROTO_BOX_FIRECRACKER,
 		.start = start,
 		.vm = { .kvm = 1, .vcpus = vcpus },
-		.memory_bytes = spec->memory_bytes & ~(MIB - 1),
-		.disk_bytes = spec->disk_bytes & ~(MIB - 1),
+		.memory_bytes = fc_whole_units(spec->memory_bytes),
+		.disk_bytes = fc_whole_units(spec->disk_bytes),
 		.cpu_milli = spec->cpu_milli,
 		.max_pids = spec->max_pids,
 		.internet = spec->internet };
@@ -248,14 +253,6 @@ static void fc_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done, v
 {
 	struct vmm *v = inst->vmm;
 	vmm_ask_internet(&v->late, v->launcher, inst->watch.id, on, done, arg);
-}
-
-static void fc_resize(
-    struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
-{
-	struct vmm *v = inst->vmm;
-	vmm_ask_resize(&v->late, v->launcher, inst->watch.id,
-	    &(struct vmm_sizes){ .cpu_milli = to->cpu_milli }, done, arg);
 }
 
 static void fc_usage(struct vmm_inst *inst, vmm_usage_done_fn *done, void *arg)

@@ -31,6 +31,7 @@ struct map;
 #define FC_GUEST_MAC "02:fc:00:00:00:05"
 #define FC_MTU 1500u
 #define FC_VCPUS_MAX 32u
+#define FC_DISK "disk" /* the sandbox's own: name of the drive, and of its file in the jail */
 #define FC_REASON_MS 500
 
 struct vmm {
@@ -79,6 +80,7 @@ struct vmm_inst {
 	char dir[PROTO_SOCKET_DIR], sock[PROTO_SOCKET_DIR + 16]; /* of the vsock device */
 	char cmdline[PROTO_CMDLINE_MAX + 1];
 	char snapshot[ID_SANDBOX_LEN + 1]; /* to be made */
+	struct proto_sizes to;		   /* of a resize */
 	bool network;
 	bool warm;    /* a clone */
 	bool paused;  /* nothing of it runs */
@@ -91,6 +93,7 @@ struct vmm *fc_ref(struct vmm *v);
 void fc_unref(struct vmm *v);
 /* From the answer to PROTO_VM_INFO. 0, or -errno and what is missing. */
 int fc_learn(struct vmm *v, const struct proto_reply *reply, struct err *reterr);
+uint64_t fc_whole_units(uint64_t bytes); /* of memory and disk: MiB */
 /* What is wanted of the launcher for this spec; 0 or -EINVAL. */
 int fc_create_of(const struct vmm_spec *spec, enum proto_start start, struct proto_create *ret,
     struct err *reterr);
@@ -150,6 +153,7 @@ void fc_pause(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
 void fc_resume(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
 void fc_snapshot(struct vmm_inst *inst, const char *snapshot, vmm_done_fn *done, void *arg);
 void fc_warm(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
+void fc_resize(struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg);
 
 /* probe.c */
 /* A guest that has nothing but a kernel must run, say so and end. */

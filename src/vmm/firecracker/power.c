@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pause, resume, snapshots.
+ * Pause, resume, other sizes, snapshots.
  *
  * A pause over the API freezes Firecracker's own loop; it was entered even when the request was
  * refused, so a failed pause is always followed by a resume, and when that fails, too, the process
@@ -135,6 +135,47 @@ static const struct op_table resume_table = { "resume", resume_steps,
 void fc_resume(struct vmm_inst *inst, vmm_done_fn *done, void *arg)
 {
 	run(inst, &resume_table, done, arg, "resume sandbox");
+}
+
+/* ---- sizes ---- */
+
+static int begin_sizes(struct op *op)
+{
+	struct vmm_inst *inst = op->owner;
+	struct fc_ask *ask = fc_ask_new(inst, NULL);
+	if (!ask)
+		return -ENOMEM;
+	return fc_asked(
+	    ask, launcher_resize(inst->vmm->launcher, inst->watch.id, &inst->to, fc_ask_done, ask));
+}
+
+/* The file is larger already; this tells the guest. */
+static int begin_disk(struct op *op)
+{
+	const struct vmm_inst *inst = op->owner;
+	struct buf b = BUF_INIT;
+	if (!inst->to.disk_bytes)
+		return OP_NEXT;
+	int r = fc_body_drive_file(&b, FC_DISK, FC_DISK);
+	return fc_step_call(op, "PATCH", "/drives/" FC_DISK, &b, r, FC_LIMIT_CONFIG_MS);
+}
+
+static const struct op_step resize_steps[] = {
+	{ "sizes", begin_sizes, NULL, NULL, ASK_LIMIT_MS },
+	{ "disk", begin_disk, NULL, fc_step_cancel, FC_LIMIT_CONFIG_MS + 1000 },
+};
+static const struct op_table resize_table = { "resize", resize_steps,
+	sizeof(resize_steps) / sizeof(*resize_steps) };
+
+void fc_resize(struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
+{
+	uint64_t disk = fc_whole_units(to->disk_bytes);
+	if (!inst->op_running) {
+		inst->to = (struct proto_sizes){ .cpu_milli = to->cpu_milli };
+		if (disk != fc_whole_units(inst->spec.disk_bytes))
+			inst->to.disk_bytes = disk;
+	}
+	run(inst, &resize_table, done, arg, "change the sizes");
 }
 
 /* ---- snapshots ---- */

@@ -214,7 +214,9 @@ static void namespace_resize(
     struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
 {
 	struct vmm *v = inst->vmm;
-	vmm_ask_resize(&v->late, v->launcher, inst->watch.id, to, done, arg);
+	vmm_ask_resize(&v->late, v->launcher, inst->watch.id,
+	    &(struct proto_sizes){ .memory_bytes = to->memory_bytes, .cpu_milli = to->cpu_milli },
+	    done, arg);
 }
 
 static void namespace_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done, void *arg)

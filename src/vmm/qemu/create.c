@@ -30,7 +30,7 @@
 
 /* ---- what is asked for ---- */
 
-static uint64_t round_up(uint64_t bytes)
+uint64_t qemu_whole_units(uint64_t bytes)
 {
 	return (bytes + UNIT - 1) / UNIT * UNIT;
 }
@@ -46,8 +46,8 @@ void qemu_describe(const struct vmm *v, const struct template *t, struct proto_c
 	*ret = (struct proto_create){ .id = "i",
 		.kind = PROTO_BOX_QEMU,
 		.vm = { .kvm = v->kvm, .vcpus = vcpus_of(t->cpu_milli) },
-		.memory_bytes = round_up(t->memory_bytes),
-		.disk_bytes = round_up(t->disk_bytes),
+		.memory_bytes = qemu_whole_units(t->memory_bytes),
+		.disk_bytes = qemu_whole_units(t->disk_bytes),
 		.cpu_milli = t->cpu_milli,
 		.max_pids = t->max_pids,
 		.internet = t->internet };
@@ -61,8 +61,8 @@ static enum proto_start choose_start(
 {
 	if (spec->start == VMM_START_SNAPSHOT)
 		return PROTO_START_SNAPSHOT;
-	bool same = round_up(spec->memory_bytes) == of_template->memory_bytes &&
-		    round_up(spec->disk_bytes) == of_template->disk_bytes &&
+	bool same = qemu_whole_units(spec->memory_bytes) == of_template->memory_bytes &&
+		    qemu_whole_units(spec->disk_bytes) == of_template->disk_bytes &&
 		    vcpus_of(spec->cpu_milli) == of_template->vm.vcpus;
 	return spec->start == VMM_START_BEST && same && qemu_has_warm(v, spec->tmpl)
 		   ? PROTO_START_CLONE
@@ -74,8 +74,8 @@ static void set_want(struct vmm_inst *inst, const struct vmm_spec *spec)
 	struct proto_create *c = &inst->want;
 	qemu_describe(inst->vmm, spec->tmpl, c);
 	c->start = inst->start = choose_start(inst->vmm, spec, c);
-	c->memory_bytes = round_up(spec->memory_bytes);
-	c->disk_bytes = round_up(spec->disk_bytes);
+	c->memory_bytes = qemu_whole_units(spec->memory_bytes);
+	c->disk_bytes = qemu_whole_units(spec->disk_bytes);
 	c->cpu_milli = spec->cpu_milli;
 	c->vm.vcpus = vcpus_of(spec->cpu_milli);
 	c->max_pids = spec->max_pids;

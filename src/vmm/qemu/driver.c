@@ -70,14 +70,6 @@ static void qemu_set_internet(struct vmm_inst *inst, bool on, vmm_done_fn *done,
 	vmm_ask_internet(&v->late, v->launcher, inst->watch.id, on, done, arg);
 }
 
-static void qemu_resize(
-    struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
-{
-	struct vmm *v = inst->vmm;
-	vmm_ask_resize(&v->late, v->launcher, inst->watch.id,
-	    &(struct vmm_sizes){ .cpu_milli = to->cpu_milli }, done, arg);
-}
-
 static void qemu_usage(struct vmm_inst *inst, vmm_usage_done_fn *done, void *arg)
 {
 	struct vmm *v = inst->vmm;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stopping, going on, and being kept. Device state goes to a file that the VMM was born with; the
- * launcher takes it from there.
+ * Stopping, going on, other sizes, and being kept. Device state goes to a file that the VMM was
+ * born with; the launcher takes it from there.
  */
 #include <errno.h>
 
 #include "base/str.h"
 #include "vmm/qemu/qemu.h"
 
+#define DISK "disk"		  /* as the launcher calls it */
 #define STATE_FILE "/dev/fdset/9" /* VM_FD_STATE of the launcher */
 
 static int begin_stop(struct op *op)
@@ -50,6 +51,26 @@ static int begin_keep(struct op *op)
 	return qemu_ask(op->owner, send_snapshot, NULL);
 }
 
+static int send_resize(struct vmm_inst *inst, launcher_done_fn *done, void *arg)
+{
+	return launcher_resize(inst->vmm->launcher, inst->watch.id, &inst->to, done, arg);
+}
+
+static int begin_sizes(struct op *op)
+{
+	return qemu_ask(op->owner, send_resize, NULL);
+}
+
+/* The file is larger already; this tells the guest. */
+static int begin_disk(struct op *op)
+{
+	struct vmm_inst *inst = op->owner;
+	if (!inst->to.disk_bytes)
+		return OP_NEXT;
+	return qemu_do(inst, "block_resize",
+	    json_pack("{s:s, s:I}", "device", DISK, "size", (json_int_t)inst->to.disk_bytes));
+}
+
 #define CONNECT                                                         \
 	{                                                               \
 		"connect", qemu_begin_connect, NULL, qemu_cancel, 30000 \
@@ -62,6 +83,11 @@ static const struct op_step pause_steps[] = {
 static const struct op_step resume_steps[] = {
 	CONNECT,
 	{ "cont", begin_cont, NULL, qemu_cancel, 30000 },
+};
+static const struct op_step resize_steps[] = {
+	{ "sizes", begin_sizes, NULL, qemu_cancel, 30000 },
+	CONNECT,
+	{ "disk", begin_disk, NULL, qemu_cancel, 30000 },
 };
 static const struct op_step warm_steps[] = {
 	CONNECT,
@@ -80,6 +106,7 @@ static const struct op_step snapshot_steps[] = {
 		sizeof(name##_steps) / sizeof(name##_steps[0]) }
 TABLE(pause);
 TABLE(resume);
+TABLE(resize);
 TABLE(warm);
 TABLE(snapshot);
 
@@ -109,6 +136,17 @@ void qemu_pause(struct vmm_inst *inst, vmm_done_fn *done, void *arg)
 void qemu_resume(struct vmm_inst *inst, vmm_done_fn *done, void *arg)
 {
 	start(inst, &resume_table, done, arg);
+}
+
+void qemu_resize(struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg)
+{
+	uint64_t disk = qemu_whole_units(to->disk_bytes);
+	if (!inst->op_runs) {
+		inst->to = (struct proto_sizes){ .cpu_milli = to->cpu_milli };
+		if (disk != inst->want.disk_bytes)
+			inst->to.disk_bytes = disk;
+	}
+	start(inst, &resize_table, done, arg);
 }
 
 void qemu_warm(struct vmm_inst *inst, vmm_done_fn *done, void *arg)

@@ -45,6 +45,7 @@ struct vmm_inst {
 	const struct template *tmpl;
 	struct proto_create want;	   /* of the create */
 	char snapshot[ID_SANDBOX_LEN + 1]; /* that is being made */
+	struct proto_sizes to;		   /* of a resize */
 	struct op op;			   /* one at a time */
 	bool op_runs;
 	struct vmm_answer answer; /* of the op */
@@ -92,6 +93,7 @@ void qemu_adopt(struct vmm *v, const struct vmm_spec *spec, vmm_event_fn *on_eve
     vmm_inst_done_fn *done, void *arg);
 void qemu_destroy(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
 /* What the launcher is asked for: sizes in its units. */
+uint64_t qemu_whole_units(uint64_t bytes);
 void qemu_describe(const struct vmm *v, const struct template *t, struct proto_create *ret);
 
 /* power.c */
@@ -99,6 +101,7 @@ void qemu_pause(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
 void qemu_resume(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
 void qemu_warm(struct vmm_inst *inst, vmm_done_fn *done, void *arg);
 void qemu_snapshot(struct vmm_inst *inst, const char *snapshot, vmm_done_fn *done, void *arg);
+void qemu_resize(struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn *done, void *arg);
 
 /* known.c: what prepare has learnt. */
 void qemu_prepare(struct vmm *v, const struct template *t, vmm_done_fn *done, void *arg);

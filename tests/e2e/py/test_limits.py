@@ -10,6 +10,7 @@ import urllib.request
 import grpc
 import pytest
 from e2b import NotFoundException, SandboxException, TimeoutException
+from e2b_code_interpreter import Sandbox
 from host import DRIVER, PROC, STATE, agent_pid, alive, first_id, inside, processes_in, wait_until
 
 SANDBOXES = "sandglass.v1.SandboxService"
@@ -238,17 +239,40 @@ def test_sizes_from_the_pool(server, of_sizes):
     misses = pool_counter(server, "misses_total")
     less = of_sizes(cpu_milli=usual.cpu_milli // 2 + 500)
     assert (less.cpu_milli, less.memory_bytes) == (usual.cpu_milli // 2 + 500, usual.memory_bytes)
+    wait_until(lambda: pool_counter(server, "idle") > 0, 120)
     if DRIVER == "namespace":
-        wait_until(lambda: pool_counter(server, "idle") > 0, 120)
         more = of_sizes(memory_bytes=2 * usual.memory_bytes)
         assert more.memory_bytes == 2 * usual.memory_bytes
         limits = [int(f.read_text()) for name in ("memory.max", "memory.limit_in_bytes")
                   for f in pathlib.Path("/sys/fs/cgroup").glob(f"**/sandglass-*/{more.sandbox_id}/{name}")]
         assert limits == [2 * usual.memory_bytes]
+        own = {"disk_bytes": 2 * usual.disk_bytes}
+    else:
+        more = of_sizes(disk_bytes=2 * usual.disk_bytes)
+        assert more.disk_bytes == 2 * usual.disk_bytes
+        own = {"disk_bytes": usual.disk_bytes // 2}
     assert pool_counter(server, "misses_total") == misses
-    other = of_sizes(disk_bytes=2 * usual.disk_bytes)
-    assert other.disk_bytes == 2 * usual.disk_bytes
+    assert of_sizes(**own).disk_bytes == own["disk_bytes"]
     assert pool_counter(server, "misses_total") == misses + 1
+
+
+def test_a_larger_disk_is_there_and_stays(of_sizes):
+    usual = of_sizes().disk_bytes
+    sandbox = Sandbox.connect(of_sizes(disk_bytes=5 * usual).sandbox_id)
+
+    def size():
+        return int(sandbox.commands.run("df -B1 --output=size / | tail -1").stdout)
+
+    assert 4.8 * usual < size() <= 5 * usual
+    sandbox.commands.run(f"fallocate -l {3 * usual} /home/user/big && sync /home/user/big")
+    if DRIVER == "namespace":  # which cannot pause
+        return
+    before = size()
+    sandbox.pause()
+    sandbox.connect(timeout=300)
+    assert size() == before
+    assert sandbox.files.get_info("/home/user/big").size == 3 * usual
+    sandbox.commands.run(f"fallocate -l {usual} /home/user/more")
 
 
 # ---- disk ----

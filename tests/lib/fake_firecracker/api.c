@@ -223,15 +223,16 @@ static struct fake_answer put(struct fake *f, const struct route *r, const char 
 	return fake_done();
 }
 
-static struct fake_answer patch(struct fake *f, const struct route *r, const char *id)
+static struct fake_answer patch(struct fake *f, const struct route *r, const char *id, json_t *o)
 {
 	char key[96];
 	if (!id)
 		return fake_done();
 	(void)snprintf(key, sizeof(key), "%s%s", r->path + 1, id);
-	return json_object_get(f->config, key)
-		   ? fake_done()
-		   : fake_refuse("Unable to patch %s: unknown device %s", r->path + 1, id);
+	json_t *device = json_object_get(f->config, key);
+	if (!device)
+		return fake_refuse("Unable to patch %s: unknown device %s", r->path + 1, id);
+	return strncmp(r->path, "/drives", 7) == 0 ? fake_patch_drive(device, o) : fake_done();
 }
 
 static struct fake_answer load(struct fake *f, json_t *o)
@@ -263,7 +264,7 @@ static struct fake_answer dispatch(struct fake *f, const struct route *r, const 
 			return a;
 	}
 	if (strcmp(r->method, "PATCH") == 0)
-		return patch(f, r, id);
+		return patch(f, r, id, o);
 	f->boot_path |= r->boot;
 	struct fake_answer a = put(f, r, id, o);
 	char key[96];

@@ -136,6 +136,7 @@ struct fake_answer fake_done(void);
 /* resources.c: bodies that were checked; what happens with them. */
 struct fake_answer fake_put_boot_source(struct fake *f, json_t *o);
 struct fake_answer fake_put_drive(struct fake *f, const char *id, json_t *o);
+struct fake_answer fake_patch_drive(json_t *drive, json_t *o);
 struct fake_answer fake_put_net(struct fake *f, const char *id, json_t *o);
 struct fake_answer fake_put_machine(struct fake *f, json_t *o);
 int fake_open_tap(struct fake *f, const char *name);

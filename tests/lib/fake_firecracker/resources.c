@@ -78,6 +78,22 @@ struct fake_answer fake_put_drive(struct fake *f, const char *id, json_t *o)
 	return fake_done();
 }
 
+/* With a file it is opened anew, and the guest hears of its size. */
+struct fake_answer fake_patch_drive(json_t *drive, json_t *o)
+{
+	const char *path = text(o, "path_on_host");
+	bool ro = json_is_true(json_object_get(drive, "is_read_only"));
+	int r = path ? try_open(path, ro ? O_RDONLY : O_RDWR) : 0;
+	if (r < 0)
+		return fake_refuse("Unable to patch the block device: Virtio backend error: Error "
+				   "manipulating the backing file: %s (os error %d) %s Please "
+				   "verify the request arguments.",
+		    strerror(-r), -r, path);
+	if (path)
+		(void)json_object_set(drive, "path_on_host", json_object_get(o, "path_on_host"));
+	return fake_done();
+}
+
 /* The device must exist and be ours or free: TUNSETIFF tells. */
 int fake_open_tap(struct fake *f, const char *name)
 {

@@ -177,18 +177,26 @@ END_TEST
 START_TEST(sizes_are_checked)
 {
 	union proto_any m = { .head = { PROTO_RESIZE, PROTO_VERSION, 1 } };
-	m.request.sizes.cpu_milli = 1000;
+	struct proto_sizes *to = &m.request.resize.to;
+	to->cpu_milli = 1000;
 	ck_assert_int_eq(check(&m), -EINVAL); /* of whom? */
-	(void)str_copy(m.request.sizes.id, sizeof(m.request.sizes.id), "i1");
-	ck_assert_int_eq(check(&m), 0); /* memory as it is */
-	m.request.sizes.memory_bytes = PROTO_MEMORY_MIN;
+	(void)str_copy(m.request.resize.id, sizeof(m.request.resize.id), "i1");
+	ck_assert_int_eq(check(&m), 0); /* memory and disk as they are */
+	to->memory_bytes = PROTO_MEMORY_MIN;
 	ck_assert_int_eq(check(&m), 0);
-	m.request.sizes.memory_bytes--;
+	to->memory_bytes--;
 	ck_assert_int_eq(check(&m), -EINVAL);
-	m.request.sizes.memory_bytes = PROTO_MEMORY_MAX + 1;
+	to->memory_bytes = PROTO_MEMORY_MAX + 1;
 	ck_assert_int_eq(check(&m), -EINVAL);
-	m.request.sizes.memory_bytes = PROTO_MEMORY_MAX;
-	m.request.sizes.cpu_milli = PROTO_CPU_MILLI_MIN - 1;
+	to->memory_bytes = PROTO_MEMORY_MAX;
+	to->disk_bytes = PROTO_DISK_MIN;
+	ck_assert_int_eq(check(&m), 0);
+	to->disk_bytes = PROTO_DISK_MIN + 4096; /* of no whole MiB */
+	ck_assert_int_eq(check(&m), -EINVAL);
+	to->disk_bytes = PROTO_DISK_MAX + PROTO_VM_UNIT;
+	ck_assert_int_eq(check(&m), -EINVAL);
+	to->disk_bytes = PROTO_DISK_MAX;
+	to->cpu_milli = PROTO_CPU_MILLI_MIN - 1;
 	ck_assert_int_eq(check(&m), -EINVAL);
 }
 END_TEST

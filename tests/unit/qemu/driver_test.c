@@ -230,6 +230,37 @@ START_TEST(booted_and_kept_to_be_cloned)
 }
 END_TEST
 
+#define DISK (64ull << 20)
+
+/* What the launcher was asked for, and QEMU after it. */
+static void resize(uint64_t disk_bytes, unsigned cpu_milli, uint64_t asked, const char *told)
+{
+	const struct vmm_sizes to = { 512ull << 20, disk_bytes, cpu_milli };
+	drv->resize(w.inst, &to, on_plain, NULL);
+	struct proto_request q = serve(PROTO_RESIZE);
+	ck_assert_str_eq(q.resize.id, "ia");
+	ck_assert_uint_eq(q.resize.to.cpu_milli, cpu_milli);
+	ck_assert_uint_eq(q.resize.to.memory_bytes, 0);
+	ck_assert_uint_eq(q.resize.to.disk_bytes, asked);
+	if (told)
+		obey("block_resize", told, "{}");
+	expect_done();
+}
+
+START_TEST(given_other_sizes)
+{
+	const struct vmm_spec spec = spec_of(VMM_START_COLD);
+	drv->create(w.v, &spec, on_event, NULL, on_inst, NULL);
+	(void)serve(PROTO_CREATE);
+	be_connected();
+	expect_done();
+	resize(DISK, 500, 0, NULL);
+	resize(2 * DISK, 1000, 2 * DISK, "{\"device\":\"disk\",\"size\":134217728}");
+	/* as creates do: whole MiB, none less than was asked for */
+	resize(2 * DISK - 1, 1000, 2 * DISK, "{\"device\":\"disk\",\"size\":134217728}");
+}
+END_TEST
+
 static void start_from(enum vmm_start start, enum proto_start as)
 {
 	const struct vmm_spec spec = spec_of(start);
@@ -274,6 +305,7 @@ void add_driver_tests(Suite *s)
 	TCase *tc = test_case(s, "driver", 20);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, stopped_kept_and_gone_on);
+	tcase_add_test(tc, given_other_sizes);
 	tcase_add_test(tc, booted_and_kept_to_be_cloned);
 	tcase_add_test(tc, started_from_a_snapshot);
 	tcase_add_test(tc, started_as_a_clone);

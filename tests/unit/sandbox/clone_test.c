@@ -120,6 +120,85 @@ START_TEST(one_that_is_claimed_while_it_pauses_is_resumed)
 }
 END_TEST
 
+/* ---- sizes ---- */
+
+#define EACH (64ull << 20) /* more than any template of these has to begin with */
+
+static struct sandbox *create_with(struct sandbox_sizes sizes)
+{
+	struct made m;
+	struct sandbox_params p = world_params("py", "t");
+	p.sizes = sizes;
+	made_begin(&w, &m, &p);
+	struct sandbox *sb = made_wait(&w, &m);
+	ck_assert_ptr_nonnull(sb);
+	made_forget(&m);
+	return sb;
+}
+
+/* With a pool it is one that waits; without, a clone, not a boot from the image. */
+START_TEST(a_disk_grows_when_it_is_handed_out)
+{
+	bool pool = _i == 1;
+	start(pool);
+	const struct template *t = templates_find(w.templates, "py");
+	if (pool)
+		world_until(&w, pool_of("py")->n_idle == 2 && pool_of("quiet")->n_idle == 1);
+	struct sandbox *sb =
+	    create_with((struct sandbox_sizes){ .disk_bytes = t->disk_bytes + 3 * EACH + 1 });
+	ck_assert_uint_eq(pool_of("py")->hits, pool ? 1 : 0);
+	ck_assert_uint_eq(fake_guests.calls[FAKE_GUEST_BOOT], pool ? 2 : 1); /* to be cloned */
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_RESIZE), 1);
+	ck_assert_uint_eq(fake_vmm_sizes(w.vmm, sb->id).disk_bytes, t->disk_bytes + 3 * EACH + 1);
+	ck_assert_uint_eq(sb->sizes.disk_bytes, t->disk_bytes + 3 * EACH + 1);
+	/* the file system is asked for no more than what the disk surely has */
+	ck_assert_uint_eq(fake_guests.disk_bytes, t->disk_bytes + 3 * EACH);
+	stop();
+}
+END_TEST
+
+START_TEST(a_disk_like_the_templates_is_left_alone)
+{
+	start(true);
+	world_until(&w, pool_of("py")->n_idle == 2);
+	fake_guests.disk_bytes = 1;
+	(void)world_create(&w, "py", "t");
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_RESIZE), 0);
+	ck_assert_uint_eq(fake_guests.disk_bytes, 0);
+	stop();
+}
+END_TEST
+
+START_TEST(a_smaller_disk_is_one_of_its_own)
+{
+	start(true);
+	world_until(&w, pool_of("py")->n_idle == 2);
+	const struct template *t = templates_find(w.templates, "py");
+	struct sandbox *sb = create_with((struct sandbox_sizes){ .disk_bytes = t->disk_bytes / 2 });
+	ck_assert_uint_eq(pool_of("py")->misses, 1);
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_RESIZE), 0);
+	ck_assert_uint_eq(fake_vmm_sizes(w.vmm, sb->id).disk_bytes, t->disk_bytes / 2);
+	stop();
+}
+END_TEST
+
+/* Nobody gets less than was asked for. */
+START_TEST(a_disk_that_cannot_grow_is_no_sandbox)
+{
+	struct made m;
+	struct sandbox_params p = world_params("py", "t");
+	start(false);
+	fake_guests.script[FAKE_GUEST_INIT] = FAKE_GUEST_FAIL;
+	p.sizes = (struct sandbox_sizes){ .disk_bytes = 1ull << 40 };
+	made_begin(&w, &m, &p);
+	ck_assert_ptr_null(made_wait(&w, &m));
+	ck_assert_int_ne(m.err.code, 0);
+	made_forget(&m);
+	world_until(&w, fake_vmm_live(w.vmm) == 0);
+	stop();
+}
+END_TEST
+
 START_TEST(a_snapshot_that_is_there_is_used)
 {
 	start(false);
@@ -309,6 +388,10 @@ void clone_tests(Suite *s)
 	tcase_add_test(c, a_create_waits_for_the_first_snapshot);
 	tcase_add_test(c, one_that_is_claimed_while_it_boots_is_not_paused);
 	tcase_add_test(c, one_that_is_claimed_while_it_pauses_is_resumed);
+	tcase_add_loop_test(c, a_disk_grows_when_it_is_handed_out, 0, 2);
+	tcase_add_test(c, a_disk_like_the_templates_is_left_alone);
+	tcase_add_test(c, a_smaller_disk_is_one_of_its_own);
+	tcase_add_test(c, a_disk_that_cannot_grow_is_no_sandbox);
 	tcase_add_test(c, a_snapshot_that_is_there_is_used);
 	tcase_add_test(c, a_snapshot_that_got_lost_costs_a_boot);
 	tcase_add_loop_test(c, step_of_a_snapshot_fails, 0, N_STEPS);

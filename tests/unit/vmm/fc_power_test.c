@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/path.h"
 #include "base/str.h"
+#include "image/template.h"
 #include "fc_rig.h"
 #include "vmm_tests.h"
 
@@ -130,6 +132,56 @@ START_TEST(test_pause_by_signal_fails)
 	fake_launcher_fail(r.la, PROTO_VM_DO, PROTO_VM_STOP, -EIO, 1);
 	ck_assert_int_eq(fc_rig_pause(&r), -EIO);
 	ck_assert(fc_rig_echoes(&r, FC_CONTROL_PORT));
+	close_all(&r);
+}
+END_TEST
+
+/* ---- sizes ---- */
+
+static off_t disk_of(const struct fc_rig *r)
+{
+	struct stat st;
+	char path[160];
+	(void)snprintf(path, sizeof(path), "%s/disk", fake_launcher_dir(r->la));
+	ck_assert_int_eq(stat(path, &st), 0);
+	return st.st_size;
+}
+
+START_TEST(test_resize)
+{
+	struct fc_rig r;
+	open_running(&r, versions[_i]);
+	const uint64_t disk = r.tmpl->disk_bytes;
+	off_t before = disk_of(&r);
+	ck_assert_int_eq(fc_rig_resize(&r, disk, 700), 0);
+	ck_assert_int_eq(disk_of(&r), before);
+	ck_assert_msg(fc_rig_resize(&r, 3 * disk, 700) == 0, "%s", r.err.text);
+	ck_assert_int_eq(disk_of(&r), (off_t)(3 * disk));
+	ck_assert(fc_rig_echoes(&r, FC_CONTROL_PORT));
+	close_all(&r);
+}
+END_TEST
+
+START_TEST(test_resize_fails)
+{
+	struct fc_rig r;
+	open_running(&r, "no-tap\nfault PATCH /drives/disk refuse No such size.\n");
+	ck_assert_int_eq(fc_rig_resize(&r, 2 * r.tmpl->disk_bytes, 1000), -EREMOTEIO);
+	ck_assert_msg(strstr(r.err.text, "No such size.") != NULL, "%s", r.err.text);
+	close_all(&r);
+
+	open_running(&r, "no-tap\n");
+	fake_launcher_fail(r.la, PROTO_RESIZE, 0, -EBUSY, 1);
+	ck_assert_int_eq(fc_rig_resize(&r, r.tmpl->disk_bytes, 1000), -EBUSY);
+	close_all(&r);
+
+	open_running(&r, "no-tap\nfault PATCH /drives/disk exit 148\n");
+	ck_assert_int_eq(fc_rig_resize(&r, 2 * r.tmpl->disk_bytes, 1000), -ECHILD);
+	ck_assert_int_eq(r.exits, 1);
+	close_all(&r);
+
+	open_running(&r, "no-tap\nfault PATCH /drives/disk hang\n");
+	ck_assert_int_eq(fc_rig_resize(&r, 2 * r.tmpl->disk_bytes, 1000), -ETIMEDOUT);
 	close_all(&r);
 }
 END_TEST
@@ -297,6 +349,8 @@ void add_fc_power(Suite *s)
 	tcase_add_test(tc, test_resume_refused);
 	tcase_add_test(tc, test_pause_dies);
 	tcase_add_test(tc, test_pause_by_signal_fails);
+	tcase_add_loop_test(tc, test_resize, 0, 3);
+	tcase_add_test(tc, test_resize_fails);
 	tcase_add_loop_test(tc, test_snapshot, 0, 3);
 	tcase_add_test(tc, test_snapshot_running);
 	tcase_add_test(tc, test_snapshot_fails);

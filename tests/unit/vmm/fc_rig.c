@@ -187,6 +187,14 @@ int fc_rig_resume(struct fc_rig *r)
 	return end(r);
 }
 
+int fc_rig_resize(struct fc_rig *r, uint64_t disk_bytes, unsigned cpu_milli)
+{
+	const struct vmm_sizes to = { r->tmpl->memory_bytes, disk_bytes, cpu_milli };
+	begin(r);
+	DRIVER.resize(r->inst, &to, fc_rig_on_plain, r);
+	return end(r);
+}
+
 int fc_rig_snapshot(struct fc_rig *r, const char *id)
 {
 	begin(r);

@@ -30,6 +30,7 @@ int fc_rig_adopt(struct fc_rig *r, const char *id);
 int fc_rig_destroy(struct fc_rig *r);
 int fc_rig_pause(struct fc_rig *r);
 int fc_rig_resume(struct fc_rig *r);
+int fc_rig_resize(struct fc_rig *r, uint64_t disk_bytes, unsigned cpu_milli);
 int fc_rig_snapshot(struct fc_rig *r, const char *id);
 int fc_rig_warm(struct fc_rig *r);
 int fc_rig_forget(struct fc_rig *r, const char *id);

@@ -76,6 +76,10 @@ START_TEST(sizes_of_machines)
 	ck_assert(!vmm_machine_can_resize(&has, &to));
 	to = has;
 	to.disk_bytes *= 2;
+	ck_assert(vmm_machine_can_resize(&has, &to));
+	to.disk_bytes = 1ull << 40; /* slower than a boot */
+	ck_assert(!vmm_machine_can_resize(&has, &to));
+	to.disk_bytes = has.disk_bytes / 2;
 	ck_assert(!vmm_machine_can_resize(&has, &to));
 }
 END_TEST
