@@ -4,12 +4,16 @@
  * Building the image of a template. Everything happens beneath the working directory, which is the
  * launcher's (root, 0700):
  *
- *   layers/NAME/fs        what one step changed, as the upper directory of an overlay. NAME is
- * drawn from the layer below, the step, and a random mark, so whatever is above a layer that was
- * built again is built again, too images/HASH/root.img  the finished root file system (erofs), and
- * manifest.json images/names/T        a link to the image that template T has now kernels/VERSION/
- * vmlinux, modules/ (order, *.ko) kernels/current       a link to the newest one stage/ an empty
- * directory to mount on, in the builder's own mount namespace
+ *   layers/NAME/fs        what one step changed, as the upper directory of an overlay
+ *   images/HASH/root.img  the finished root file system (erofs); beside it manifest.json
+ *   images/names/T        a link to the image that template T has now
+ *   kernels/KERNEL/       vmlinux, modules/ (order, *.ko)
+ *   kernels/current       a link to the newest one
+ *   stage/                an empty directory to mount on, in the builder's own mount namespace
+ *
+ * NAME is drawn from the layer below, the step, and a random mark, so whatever is above a layer
+ * that was built again is built again, too. KERNEL is its version and a sign for the choice of
+ * modules (6.1.0-40-cloud-amd64+1b5e6a90): an image made with another choice keeps its kernel.
  *
  * Whatever is incomplete ends in ".new" and is removed by build_sweep(); it becomes complete by a
  * rename. A builder that is killed takes all of its processes and mounts along.
@@ -50,8 +54,7 @@ struct build_conf {
 	int event_fd;		   /* seqpacket socket for struct build_event */
 	uint64_t min_free_bytes;   /* give up when the disk has less; 0 = a default */
 	unsigned limit_s;	   /* for all of it; 0 = a default */
-	const char
-	    *kernel; /* a version that is in kernels/; NULL = the newest, fetched if need be */
+	const char *kernel; /* one that is in kernels/; NULL = the newest, fetched if need be */
 };
 
 /* In a process of its own, which has one thread: it changes namespaces. 0 or -errno, which

@@ -2,7 +2,8 @@
 /*
  * The guest kernel: Debian's for clouds, taken from its package without installing that. apt,
  * inside a Debian image's jail, finds, checks and downloads it; what we keep is the ELF kernel and
- * a dozen modules.
+ * a dozen modules, in a directory VERSION+ID, where ID stands for the choice of modules: one with
+ * another choice, of an older sandglass, is not taken for it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -38,6 +39,21 @@ static bool is_version(const char *s)
 	return s[0] && s[0] != '.' && strlen(s) < 64 && str_only(s, VERSION_CHARS);
 }
 
+/* VERSION+ID */
+static int name_of(const char *version, char *dst, size_t cap)
+{
+	char id[MODULES_ID_LEN + 1];
+	int r = modules_id(id);
+	return r < 0 ? r : path_printf(dst, cap, "%s+%s", version, id);
+}
+
+static bool has_our_modules(const char *name)
+{
+	char id[MODULES_ID_LEN + 1];
+	const char *plus = strrchr(name, '+');
+	return plus && modules_id(id) == 0 && str_eq(plus + 1, id);
+}
+
 static bool read_current(char dst[64])
 {
 	char target[64], path[128];
@@ -46,7 +62,7 @@ static bool read_current(char dst[64])
 		return false;
 	target[n] = '\0';
 	(void)snprintf(path, sizeof(path), "kernels/%s/vmlinux", target);
-	if (!is_version(target) || !path_exists(path))
+	if (!is_version(target) || !has_our_modules(target) || !path_exists(path))
 		return false;
 	(void)str_copy(dst, 64, target);
 	return true;
@@ -99,10 +115,10 @@ static int make_modules(const char *version, const char *dir, struct err *reterr
 	return modules_collect(tree, buf_cstr(&builtin), to, reterr);
 }
 
-static int set_current(const char *version)
+static int set_current(const char *name)
 {
 	(void)unlink("kernels/current" BUILD_UNFINISHED);
-	if (symlink(version, "kernels/current" BUILD_UNFINISHED) < 0 ||
+	if (symlink(name, "kernels/current" BUILD_UNFINISHED) < 0 ||
 	    rename("kernels/current" BUILD_UNFINISHED, "kernels/current") < 0)
 		return -errno;
 	return 0;
@@ -110,11 +126,13 @@ static int set_current(const char *version)
 
 static int take_kernel(struct build *b, struct err *reterr)
 {
-	char version[64], dir[96], tmp[128];
+	char version[64], name[64], dir[96], tmp[128];
 	int r = find_version(WORK "/x/lib/modules", version, reterr);
+	if (r == 0)
+		r = name_of(version, name, sizeof(name));
 	if (r < 0)
 		return r;
-	(void)snprintf(dir, sizeof(dir), "kernels/%s", version);
+	(void)snprintf(dir, sizeof(dir), "kernels/%s", name);
 	(void)snprintf(tmp, sizeof(tmp), "%s" BUILD_UNFINISHED, dir);
 	if (!path_exists(dir)) {
 		r = path_remove_tree(tmp);
@@ -130,8 +148,8 @@ static int take_kernel(struct build *b, struct err *reterr)
 			(void)path_remove_tree(tmp);
 	}
 	if (r == 0)
-		r = set_current(version);
-	(void)str_copy(b->kernel, sizeof(b->kernel), version);
+		r = set_current(name);
+	(void)str_copy(b->kernel, sizeof(b->kernel), name);
 	build_log(b, BUILD_INFO, "kernel %s", version);
 	return r < 0 ? err_set(reterr, r, "kernel %s: %s", version, err_name(r)) : 0;
 }

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fdutil.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -197,4 +198,18 @@ int modules_collect_these(const char *const *wanted, const char *tree, const cha
 int modules_collect(const char *tree, const char *builtin, const char *dir, struct err *reterr)
 {
 	return modules_collect_these(guest_modules, tree, builtin, dir, reterr);
+}
+
+int modules_id(char dst[MODULES_ID_LEN + 1])
+{
+	CLEAN_BUF struct buf b = BUF_INIT;
+	char hex[2 * HASH_SHA256_LEN + 1];
+	int r = 0;
+	for (const char *const *name = guest_modules; r == 0 && *name; name++)
+		r = buf_printf(&b, "%s\n", *name);
+	if (r == 0)
+		r = hash_sha256_hex(buf_data(&b), buf_len(&b), hex);
+	if (r == 0)
+		(void)str_copy(dst, MODULES_ID_LEN + 1, hex);
+	return r;
 }

@@ -12,3 +12,6 @@ int modules_collect(const char *tree, const char *builtin, const char *dir, stru
 /* The same with other wishes: names, NULL at the end, "-" as above. For tests. */
 int modules_collect_these(const char *const *wanted, const char *tree, const char *builtin,
     const char *dir, struct err *reterr);
+/* A few hexadecimal digits that are others when guests want other modules. 0 or -ENOMEM. */
+#define MODULES_ID_LEN 8
+int modules_id(char dst[MODULES_ID_LEN + 1]);

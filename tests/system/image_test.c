@@ -56,10 +56,9 @@ static void set_up(void)
 	(void)snprintf(script, sizeof(script), shell_base_script, r.dir);
 	ck_assert_int_eq(system(script), 0);
 	(void)snprintf(script, sizeof(script),
-	    "cd %s && mkdir -p templates && cd state/launcher/kernels && mkdir 6.0-test && "
-	    "touch 6.0-test/vmlinux && mkdir 6.0-test/modules && >6.0-test/modules/order && "
-	    "ln -s 6.0-test current",
-	    r.dir);
+	    "cd %s && mkdir -p templates && cd state/launcher/kernels && k=%s && mkdir $k && "
+	    "touch $k/vmlinux && mkdir $k/modules && >$k/modules/order && ln -s $k current",
+	    r.dir, shell_base_kernel());
 	ck_assert_int_eq(system(script), 0);
 }
 
@@ -136,7 +135,7 @@ START_TEST(a_sandbox_on_an_image)
 	ck_assert_str_eq(im->v[0].name, "t");
 	ck_assert_uint_eq(im->v[0].state, PROTO_IMAGE_READY);
 	ck_assert_str_eq(im->v[0].format, "erofs");
-	ck_assert_str_eq(im->v[0].kernel, "6.0-test");
+	ck_assert_str_eq(im->v[0].kernel, shell_base_kernel());
 	ck_assert_uint_gt(im->v[0].bytes, 100000);
 	ck_assert_uint_eq(strlen(im->v[0].hash), PROTO_IMAGE_HASH_LEN);
 	ck_assert_int_eq(ask(launcher_prepare, "template:t", &b), 0);
