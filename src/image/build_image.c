@@ -362,13 +362,37 @@ static int sweep_image(const char *path, const char *name, void *arg)
 	return build_remove(path);
 }
 
+static int has_kernel(const char *path, const char *hash, void *kernel)
+{
+	struct build_image i;
+	return is_hash(hash) && build_image_read(hash, &i) == 0 && str_eq(i.kernel, kernel) ? -EBUSY
+											    : 0;
+}
+
+static bool is_current(const char *kernel)
+{
+	char target[64];
+	ssize_t n = readlink("kernels/current", target, sizeof(target) - 1);
+	target[n > 0 ? n : 0] = '\0';
+	return str_eq(target, kernel);
+}
+
+/* What is left of images is known: those of no other kernel than these boot. */
+static int sweep_kernel(const char *path, const char *name, void *arg)
+{
+	if (is_current(name) || str_eq(name, "current"))
+		return 0;
+	int r = each_finished("images", has_kernel, (void *)name);
+	return r == -EBUSY ? 0 : r < 0 ? r : build_remove(path);
+}
+
 int build_sweep(bool (*in_use)(const char *hash, void *arg), void *arg, unsigned idle_s)
 {
 	struct sweep s = { .in_use = in_use, .arg = arg };
 	int r = each_finished("images/names", NULL, NULL);
 	int one = each_finished("images", sweep_image, &s);
 	r = r == 0 ? one : r;
-	one = each_finished("kernels", NULL, NULL);
+	one = each_finished("kernels", r == 0 ? sweep_kernel : NULL, NULL);
 	r = r == 0 ? one : r;
 	if (r == 0) /* all that are needed are known */
 		r = build_layers_sweep(is_kept, &s.kept, idle_s);

@@ -478,6 +478,23 @@ START_TEST(sweeping_keeps_what_is_used)
 }
 END_TEST
 
+/* Those that images are to be started with, and that of the next build. */
+START_TEST(sweeping_keeps_kernels_that_are_used)
+{
+	write_template("run: ['echo a >/a']\n");
+	build_good();
+	shell("cd kernels && mkdir old new%s && ln -sfn new current", "");
+	ck_assert_int_eq(build_sweep(nobody, NULL, BUILD_IDLE_S), 0);
+	ck_assert_int_eq(count("kernels -mindepth 1 -maxdepth 1", "*"), 3);
+	ck_assert_int_eq(count("kernels -maxdepth 1", "old"), 0);
+	ck_assert_int_eq(count("kernels -maxdepth 1", shell_base_kernel()), 1);
+	ck_assert_int_eq(build_unname("t"), 0);
+	ck_assert_int_eq(build_sweep(nobody, NULL, BUILD_IDLE_S), 0);
+	ck_assert_int_eq(count("kernels -mindepth 1 -maxdepth 1", "*"), 2);
+	ck_assert_int_eq(count("kernels -maxdepth 1", "new"), 1);
+}
+END_TEST
+
 /* ---- other bases ---- */
 
 START_TEST(a_tar_ball)
@@ -539,6 +556,7 @@ static Suite *build_suite(void)
 	tcase_add_test(tc, the_log_is_bounded);
 	tcase_add_loop_test(tc, a_killed_build_leaves_only_rubbish, 0, 5);
 	tcase_add_test(tc, sweeping_keeps_what_is_used);
+	tcase_add_test(tc, sweeping_keeps_kernels_that_are_used);
 	tcase_add_test(tc, a_tar_ball);
 	tcase_add_test(tc, an_oci_layout);
 	return s;
