@@ -15,4 +15,5 @@ libbase_a_SOURCES = \
 	src/base/meminfo.h \
 	src/base/mem.c src/base/mem.h \
 	src/base/path.c src/base/path.h \
-	src/base/str.c src/base/str.h
+	src/base/str.c src/base/str.h \
+	src/base/unit.c src/base/unit.h

@@ -5,12 +5,19 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "base/unit.h"
 #include "ctl/ctl.h"
 #include "sandglass/v1/sandbox.pb-c.h"
 
+static void refuse(struct ctl_new *n, bool *ret_bad, const char *why)
+{
+	*ret_bad = true;
+	n->wrong = why;
+}
+
 bool ctl_new_option(struct ctl_new *n, int opt, char *arg, bool *ret_bad)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	switch (opt) {
 	case 't':
 		n->template_name = arg;
@@ -31,6 +38,19 @@ bool ctl_new_option(struct ctl_new *n, int opt, char *arg, bool *ret_bad)
 		return true;
 	case 'N':
 		n->no_internet = true;
+		return true;
+	case 'C':
+		if (unit_parse_milli(arg, &v) < 0 || v == 0 || v > UINT32_MAX)
+			refuse(n, ret_bad, "--cpus: expected a number such as 2 or 0.5");
+		n->cpu_milli = (uint32_t)v;
+		return true;
+	case 'M':
+		if (unit_parse(arg, unit_sizes, &n->memory_bytes) < 0)
+			refuse(n, ret_bad, "--memory: expected a " UNIT_SIZE_EXPECTED);
+		return true;
+	case 'D':
+		if (unit_parse(arg, unit_sizes, &n->disk_bytes) < 0)
+			refuse(n, ret_bad, "--disk: expected a " UNIT_SIZE_EXPECTED);
 		return true;
 	default:
 		return false;
@@ -71,6 +91,9 @@ bool ctl_make(struct ctl *c, struct ctl_new *n, struct ctl_made *ret)
 		q.template_ = n->template_name;
 	q.timeout_seconds = n->timeout_s;
 	q.deny_internet = n->no_internet;
+	q.cpu_milli = n->cpu_milli;
+	q.memory_bytes = n->memory_bytes;
+	q.disk_bytes = n->disk_bytes;
 	*ret = (struct ctl_made){ 0 };
 	return ctl_call(c, "/sandglass.v1.SandboxService/CreateSandbox", &q.base,
 		   &sandglass__v1__create_sandbox_response__descriptor, NULL, false, on_made,
@@ -79,9 +102,7 @@ bool ctl_make(struct ctl *c, struct ctl_new *n, struct ctl_made *ret)
 
 int ctl_create(struct ctl *c, int argc, char **argv)
 {
-	static const struct option options[] = { { "template", 1, NULL, 't' },
-		{ "timeout", 1, NULL, 'T' }, { "env", 1, NULL, 'e' }, { "metadata", 1, NULL, 'm' },
-		{ "no-internet", 0, NULL, 'N' }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { CTL_NEW_OPTIONS, { NULL, 0, NULL, 0 } };
 	struct ctl_new n = { 0 };
 	struct ctl_made made;
 	bool bad = false;
@@ -89,7 +110,7 @@ int ctl_create(struct ctl *c, int argc, char **argv)
 		if (!ctl_new_option(&n, opt, optarg, &bad))
 			return 2;
 	if (bad || optind != argc) {
-		(void)ctl_fail(c, "wrong arguments; see sandglass --help");
+		(void)ctl_fail(c, "%s", n.wrong ? n.wrong : CTL_WRONG);
 		return 2;
 	}
 	if (!ctl_make(c, &n, &made))

@@ -59,16 +59,30 @@ int ctl_server_machine(int argc, char **argv);
 struct ctl_new {
 	char *template_name; /* NULL = the server's default */
 	uint32_t timeout_s;  /* 0 = the template's default */
+	uint32_t cpu_milli;  /* and these: 0 = the template's */
+	uint64_t memory_bytes, disk_bytes;
 	bool no_internet;
 	char *env[64], *metadata[64]; /* "KEY=VALUE", split in place by ctl_make() */
 	unsigned n_env, n_metadata;
+	const char *wrong; /* with an option that was refused; NULL = nothing to say */
 };
 struct ctl_made {
 	char id[32];
 	char token[128];
 	char isolation[32];
 };
-/* Takes one option of those that describe a new sandbox; false when opt is none of them. */
+#define CTL_WRONG "wrong arguments; see sandglass --help"
+/* Options that describe a new sandbox, for getopt_long(). */
+#define CTL_OPTION(name, has_argument, c)   \
+	{                                   \
+		name, has_argument, NULL, c \
+	}
+#define CTL_NEW_OPTIONS                                                                           \
+	CTL_OPTION("template", 1, 't'), CTL_OPTION("timeout", 1, 'T'), CTL_OPTION("env", 1, 'e'), \
+	    CTL_OPTION("metadata", 1, 'm'), CTL_OPTION("cpus", 1, 'C'),                           \
+	    CTL_OPTION("memory", 1, 'M'), CTL_OPTION("disk", 1, 'D'),                             \
+	    CTL_OPTION("no-internet", 0, 'N')
+/* Takes one of them; false when opt is none of them. */
 bool ctl_new_option(struct ctl_new *n, int opt, char *arg, bool *ret_bad);
 bool ctl_make(struct ctl *c, struct ctl_new *n, struct ctl_made *ret);
 bool ctl_kill_one(struct ctl *c, const char *id, bool quiet);

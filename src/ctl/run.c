@@ -148,9 +148,7 @@ static bool parse(struct run *r, int argc, char **argv, const char **ret_path)
 {
 	static const struct option options[] = { { "sandbox", 1, NULL, 's' },
 		{ "language", 1, NULL, 'l' }, { "context", 1, NULL, 'c' }, { "keep", 0, NULL, 'k' },
-		{ "template", 1, NULL, 't' }, { "timeout", 1, NULL, 'T' }, { "env", 1, NULL, 'e' },
-		{ "metadata", 1, NULL, 'm' }, { "no-internet", 0, NULL, 'N' },
-		{ NULL, 0, NULL, 0 } };
+		CTL_NEW_OPTIONS, { NULL, 0, NULL, 0 } };
 	bool bad = false;
 	for (int opt; (opt = getopt_long(argc, argv, "s:l:c:kt:e:m:", options, NULL)) != -1;) {
 		if (opt == 's')
@@ -165,7 +163,8 @@ static bool parse(struct run *r, int argc, char **argv, const char **ret_path)
 			return false;
 	}
 	if (bad || argc - optind > 1) {
-		(void)ctl_fail(r->ctl, "wrong arguments; see sandglass --help");
+		const char *wrong = r->new_sandbox.wrong;
+		(void)ctl_fail(r->ctl, "%s", wrong ? wrong : CTL_WRONG);
 		return false;
 	}
 	*ret_path = optind < argc ? argv[optind] : NULL;

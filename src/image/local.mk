@@ -32,5 +32,5 @@ libimage_a_SOURCES = \
 	src/image/yaml_doc.c \
 	src/image/yaml_doc.h \
 	src/image/yaml_read.c \
-	src/image/yaml_value.c \
-	src/image/yaml_value.h
+	src/image/yaml_typo.c \
+	src/image/yaml_typo.h

@@ -11,9 +11,10 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unit.h"
 #include "image/yaml.h"
 #include "image/yaml_doc.h"
-#include "image/yaml_value.h"
+#include "image/yaml_typo.h"
 
 typedef int read_fn(const struct yaml_node *v, const struct yaml_key *k, void *at, struct err *err);
 
@@ -110,44 +111,41 @@ static int read_milli(
 {
 	char lo[32], hi[32];
 	uint64_t max = k->max ? k->max : UINT32_MAX, n;
-	if (!is_plain(v) || yaml_value_parse_milli(v->text, &n) < 0 || n < k->min || n > max)
+	if (!is_plain(v) || unit_parse_milli(v->text, &n) < 0 || n < k->min || n > max)
 		return yaml_node_error(v, reterr,
 		    "expected a number from %s to %s with at most three decimals",
-		    yaml_value_format_milli(k->min, lo, sizeof(lo)),
-		    yaml_value_format_milli(max, hi, sizeof(hi)));
+		    unit_format_milli(k->min, lo, sizeof(lo)),
+		    unit_format_milli(max, hi, sizeof(hi)));
 	*(unsigned *)at = (unsigned)n;
 	return 0;
 }
 
 static int read_unit(const struct yaml_node *v, const struct yaml_key *k, void *at,
-    const struct yaml_unit *units, const char *what, struct err *reterr)
+    const struct unit *units, const char *what, struct err *reterr)
 {
 	char lo[32], hi[32];
 	uint64_t max = k->max ? k->max : UINT64_MAX, n;
-	if (is_plain(v) && yaml_value_parse_unit(v->text, units, &n) == 0 && n >= k->min &&
-	    n <= max) {
+	if (is_plain(v) && unit_parse(v->text, units, &n) == 0 && n >= k->min && n <= max) {
 		*(uint64_t *)at = n;
 		return 0;
 	}
-	yaml_value_format_unit(k->min, units, lo, sizeof(lo));
+	unit_format(k->min, units, lo, sizeof(lo));
 	if (!k->max)
 		return yaml_node_error(v, reterr, "expected a %s of at least %s", what, lo);
 	return yaml_node_error(v, reterr, "expected a %s from %s to %s", what, lo,
-	    yaml_value_format_unit(max, units, hi, sizeof(hi)));
+	    unit_format(max, units, hi, sizeof(hi)));
 }
 
 static int read_size(
     const struct yaml_node *v, const struct yaml_key *k, void *at, struct err *reterr)
 {
-	return read_unit(
-	    v, k, at, yaml_size_units, "size with a unit (B, KiB, MiB, GiB, TiB)", reterr);
+	return read_unit(v, k, at, unit_sizes, UNIT_SIZE_EXPECTED, reterr);
 }
 
 static int read_duration(
     const struct yaml_node *v, const struct yaml_key *k, void *at, struct err *reterr)
 {
-	return read_unit(
-	    v, k, at, yaml_duration_units, "duration with a unit (ms, s, m, h, d)", reterr);
+	return read_unit(v, k, at, unit_durations, "duration with a unit (ms, s, m, h, d)", reterr);
 }
 
 static int read_enum(
@@ -288,7 +286,7 @@ static int unknown_key(const struct yaml_node *v, const struct yaml_key *keys, s
 	const char *nearest = NULL;
 	unsigned least = TYPO_EDITS + 1;
 	for (const struct yaml_key *k = keys; k->key; k++) {
-		unsigned d = yaml_value_distance(v->key, k->key, TYPO_EDITS);
+		unsigned d = yaml_typo_distance(v->key, k->key, TYPO_EDITS);
 		if (d < least && d < strlen(k->key)) {
 			least = d;
 			nearest = k->key;

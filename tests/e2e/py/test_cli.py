@@ -38,6 +38,15 @@ def test_create_run_ls_kill():
     assert sandbox not in sandglass("ls").stdout
 
 
+def test_sizes_are_those_asked_for():
+    made = sandglass("create", "--cpus", "0.5", "--disk", "3GiB").stdout.strip()
+    try:
+        assert sandglass("run", "-s", made, code="import os; f = os.statvfs('/'); f.f_blocks * f.f_frsize >> 30").stdout == "2\n"
+        assert Sandbox.get_info(made).memory_mb == 1024  # the template's
+    finally:
+        sandglass("kill", made)
+
+
 def test_help_is_found_behind_a_command_too():
     whole = sandglass("--help")
     assert whole.returncode == 0 and "template build" in whole.stdout
@@ -73,6 +82,10 @@ def test_ctrl_c_interrupts_the_code():
     (("run", "-s", "inosuchsandbox"), 1, "not_found"),
     (("create", "-t", "nope"), 1, "nope"),
     (("create", "-e", "novalue"), 1, "expected KEY=VALUE"),
+    (("create", "--memory", "512"), 2, "--memory: expected a size with a unit"),
+    (("run", "--disk", "1GB"), 2, "--disk: expected a size with a unit"),
+    (("create", "--cpus", "two"), 2, "--cpus: expected a number"),
+    (("create", "--memory", "1MiB"), 1, "memory_bytes: expected a number from"),
     (("--url", "ftp://x", "ls"), 1, "expected a URL"),
     (("--url", "http://127.0.0.1:1", "ls"), 1, "unavailable"),
     (("--key", "e2b_0000000000000000000000000000000000000000", "ls"), 1, "unauthenticated"),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "image/yaml_value.h"
+#include "base/unit.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-const struct yaml_unit yaml_size_units[] = {
+const struct unit unit_sizes[] = {
 	{ "B", 1 },
 	{ "KiB", UINT64_C(1) << 10 },
 	{ "MiB", UINT64_C(1) << 20 },
@@ -18,7 +18,7 @@ const struct yaml_unit yaml_size_units[] = {
 	{ NULL, 0 },
 };
 
-const struct yaml_unit yaml_duration_units[] = {
+const struct unit unit_durations[] = {
 	{ "ms", 1 },
 	{ "s", 1000 },
 	{ "m", 60 * 1000 },
@@ -44,7 +44,7 @@ static int parse_digits(const char **s, uint64_t *ret)
 	return 0;
 }
 
-int yaml_value_parse_unit(const char *s, const struct yaml_unit *units, uint64_t *ret)
+int unit_parse(const char *s, const struct unit *units, uint64_t *ret)
 {
 	uint64_t v;
 	int r = parse_digits(&s, &v);
@@ -60,10 +60,10 @@ int yaml_value_parse_unit(const char *s, const struct yaml_unit *units, uint64_t
 	return 0;
 }
 
-char *yaml_value_format_unit(uint64_t v, const struct yaml_unit *units, char *dst, size_t cap)
+char *unit_format(uint64_t v, const struct unit *units, char *dst, size_t cap)
 {
-	const struct yaml_unit *best = units;
-	for (const struct yaml_unit *u = units; u->name; u++) {
+	const struct unit *best = units;
+	for (const struct unit *u = units; u->name; u++) {
 		if (v != 0 && v % u->factor == 0)
 			best = u;
 	}
@@ -71,7 +71,7 @@ char *yaml_value_format_unit(uint64_t v, const struct yaml_unit *units, char *ds
 	return dst;
 }
 
-int yaml_value_parse_milli(const char *s, uint64_t *ret)
+int unit_parse_milli(const char *s, uint64_t *ret)
 {
 	uint64_t whole, part = 0;
 	int r = parse_digits(&s, &whole);
@@ -90,7 +90,7 @@ int yaml_value_parse_milli(const char *s, uint64_t *ret)
 	return 0;
 }
 
-char *yaml_value_format_milli(uint64_t v, char *dst, size_t cap)
+char *unit_format_milli(uint64_t v, char *dst, size_t cap)
 {
 	int n = snprintf(dst, cap, "%" PRIu64 ".%03u", v / 1000, (unsigned)(v % 1000));
 	while (n > 0 && (size_t)n < cap && strchr("0.", dst[n - 1])) {
@@ -100,36 +100,4 @@ char *yaml_value_format_milli(uint64_t v, char *dst, size_t cap)
 			break;
 	}
 	return dst;
-}
-
-#define DISTANCE_MAX_LEN 40
-
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-	unsigned m = a < b ? a : b;
-	return m < c ? m : c;
-}
-
-/* Levenshtein's table, one row at a time. */
-unsigned yaml_value_distance(const char *a, const char *b, unsigned limit)
-{
-	unsigned row[DISTANCE_MAX_LEN + 1];
-	size_t na = strlen(a), nb = strlen(b);
-	if (na > DISTANCE_MAX_LEN || nb > DISTANCE_MAX_LEN)
-		return limit + 1;
-	for (size_t k = 0; k <= nb; k++)
-		row[k] = (unsigned)k;
-	for (size_t i = 1; i <= na; i++) {
-		unsigned diagonal = row[0], least = (unsigned)i;
-		row[0] = (unsigned)i;
-		for (size_t k = 1; k <= nb; k++) {
-			unsigned cost = diagonal + (a[i - 1] != b[k - 1]);
-			diagonal = row[k];
-			row[k] = min3(cost, row[k] + 1, row[k - 1] + 1);
-			least = row[k] < least ? row[k] : least;
-		}
-		if (least > limit)
-			return limit + 1;
-	}
-	return row[nb];
 }
