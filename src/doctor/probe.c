@@ -167,11 +167,18 @@ long probe_log_size(const struct scratch *s)
 	return stat(s->log, &st) == 0 ? (long)st.st_size : 0;
 }
 
-/* Lines are "TIME PROCESS LEVEL: TEXT". */
+static int weight_of(const char *level)
+{
+	return str_eq(level, "error") ? 2 : str_eq(level, "warn") ? 1 : 0;
+}
+
+/* Lines are "TIME PROCESS LEVEL: TEXT". Of the worst ones the last: what a failure brings down says
+ * so after it, more quietly. */
 void probe_last_words(const struct scratch *s, long at, const char *process, char *dst, int cap)
 {
 	CLEAN_BUF struct buf b = BUF_INIT;
-	char word[64], *save = NULL;
+	char word[64], level[16], *save = NULL;
+	int worst = 0;
 	CLEAN_FD int fd = open(s->log, O_RDONLY | O_CLOEXEC);
 	dst[0] = '\0';
 	if (fd < 0 || lseek(fd, at, SEEK_SET) < 0 || fd_read_all(fd, LOG_MAX, &b) < 0)
@@ -180,7 +187,10 @@ void probe_last_words(const struct scratch *s, long at, const char *process, cha
 	for (char *l = text ? strtok_r(text, "\n", &save) : NULL; l;
 	     l = strtok_r(NULL, "\n", &save)) {
 		const char *colon = strstr(l, ": ");
-		if (colon && sscanf(l, "%*s %63s", word) == 1 && str_eq(word, process))
-			(void)str_copy(dst, (size_t)cap, colon + 2);
+		if (!colon || sscanf(l, "%*s %63s %15[a-z]:", word, level) != 2 ||
+		    !str_eq(word, process) || weight_of(level) < worst)
+			continue;
+		worst = weight_of(level);
+		(void)str_copy(dst, (size_t)cap, colon + 2);
 	}
 }

@@ -230,6 +230,14 @@ def test_why_no_driver_works():
         assert d["why"] == "cannot run /nonexistent/launcher: No such file or directory"
 
 
+def test_why_no_server_starts():
+    """The cause, not what came to an end by it."""
+    done = subprocess.run(command("--json", "--web", "/nonexistent/web"), capture_output=True, text=True, check=False,
+                          timeout=900)
+    tried = [d for d in json.loads(done.stdout)["drivers"] if d["works"] and d["tests"]]
+    assert tried and all("cannot start: /nonexistent/web" in d["tests"][0]["detail"] for d in tried), tried
+
+
 def test_only_root_can_ask():
     done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command()],
                           capture_output=True, text=True, check=False)
