@@ -180,6 +180,12 @@ static void choose_memory(const struct config *c, struct sandboxes_conf *conf)
 	conf->memory_reserve = c->memory_reserve ? c->memory_reserve : reserve;
 }
 
+static void on_image_changed(const char *name, void *arg)
+{
+	struct worker *w = arg;
+	sandboxes_image_changed(w->sandboxes, name);
+}
+
 static int recover(struct op *op)
 {
 	struct worker *w = worker_of(op);
@@ -197,6 +203,7 @@ static int recover(struct op *op)
 	w->sandboxes = sandboxes_new(&conf, &op->err);
 	if (!w->sandboxes)
 		return op->err.code;
+	images_watch(w->images, on_image_changed, w);
 	w->slot = op_slot(op);
 	int r = sandboxes_recover(w->sandboxes, on_recovered, w);
 	return r < 0 ? r : OP_WAIT;

@@ -92,7 +92,8 @@ static void wait(struct sandbox_create *c, bool first)
 
 void create_failed(struct sandbox_create *c, const struct err *err)
 {
-	bool again = !c->own_boot && ++c->tries < TRIES_MAX && c->reg->state == SANDBOXES_OPEN;
+	bool may_be_better = !c->own_boot || pool_is_past(c->sb);
+	bool again = may_be_better && ++c->tries < TRIES_MAX && c->reg->state == SANDBOXES_OPEN;
 	if (again)
 		wait(c, true);
 	else

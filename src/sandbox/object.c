@@ -41,6 +41,7 @@ struct sandbox *sandbox_new(struct sandboxes *s, const char *id, const struct te
 	sb->refs = 1;
 	sb->tmpl = t;
 	sb->pool = pool_find(s, t);
+	sb->age = sb->pool->age;
 	sb->state = SANDBOX_CREATING;
 	sb->internet = t->internet;
 	link_init(&sb->in_pool);

@@ -70,10 +70,12 @@ struct pool {
 	unsigned n_idle, n_booting;
 	unsigned n_boots;  /* of this template, for whomever */
 	unsigned failures; /* refills in a row */
+	unsigned age;	   /* grows when what it is made of is not what it was */
 	uint64_t retry_ms; /* no refill before */
 	uint64_t hits, joined, misses, boots, boot_failures, warms, warm_failures;
 	char last_failure[ERR_TEXT_MAX];
 };
+#define POOL_PAST "its template has another image now"
 struct pool *pool_find(const struct sandboxes *s, const struct template *t);
 void pool_add(struct sandbox *sb);    /* to idle or booting, as its state says */
 void pool_remove(struct sandbox *sb); /* no effect when it is in neither */
@@ -92,7 +94,9 @@ bool pool_may_boot(const struct pool *p);
 bool pool_needs_warm(const struct pool *p);
 /* Begin to make it, unless somebody does already or the machine is busy. 0 or -ENOMEM. */
 int pool_warm_up(struct pool *p);
-void pool_note_warm(struct pool *p, const struct err *err); /* that ended */
+void pool_note_warm(struct sandbox *sb, const struct err *err); /* that ended */
+/* Made before the template had another image, or lost its warm snapshot. */
+bool pool_is_past(const struct sandbox *sb);
 
 /* ---- the object (object.c) ---- */
 enum sandbox_job {
@@ -113,6 +117,7 @@ struct sandbox {
 	char id[ID_SANDBOX_LEN + 1];
 	const struct template *tmpl;
 	struct pool *pool;
+	unsigned age;		  /* of the pool when it was begun */
 	enum sandbox_state state; /* changed by sandbox_set_state() only */
 	enum sandbox_end end;
 	char end_detail[200];

@@ -25,7 +25,7 @@
 static void on_prepared(const struct err *err, void *arg)
 {
 	struct sandbox *sb = arg;
-	if (sb->reg && err->code == 0 && sb->job == JOB_BOOT)
+	if (sb->reg && err->code == 0 && sb->job == JOB_BOOT && !pool_is_past(sb))
 		sb->pool->stage = POOL_STAGE_READY;
 	sandbox_vmm_answer(sb, err);
 }
@@ -138,6 +138,8 @@ static void on_done(struct op *op)
 		sandbox_job_failed(sb, SANDBOX_END_FAILED, &err);
 	} else if (sb->create) {
 		sandbox_hand_out(sb);
+	} else if (pool_is_past(sb)) {
+		sandbox_end(sb, SANDBOX_END_SHUTDOWN, POOL_PAST);
 	} else {
 		sandbox_set_state(sb, SANDBOX_POOLED);
 	}

@@ -104,7 +104,7 @@ static void on_done(struct op *op)
 	if (err.code == 0 && !has_warm(sb))
 		(void)err_set(
 		    &err, -EIO, "the warm snapshot of template %s got lost", sb->tmpl->name);
-	pool_note_warm(p, &err);
+	pool_note_warm(sb, &err);
 	if (sb->state == SANDBOX_STOPPING)
 		sandbox_destroy(sb);
 	else if (err.code)

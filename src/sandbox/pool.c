@@ -207,10 +207,39 @@ static void forget_failures(struct pool *p)
 	p->retry_ms = 0;
 }
 
-/* Who waits for the template hears at once why it cannot be had; the next create tries again. */
-void pool_note_warm(struct pool *p, const struct err *err)
+/* What the template needs is looked for again before the next boot. One that is being made is
+ * finished first, and then found to be past. */
+static void renew(struct pool *p)
 {
-	p->stage = err->code ? POOL_STAGE_NEW : POOL_STAGE_READY;
+	p->age++;
+	if (p->stage == POOL_STAGE_READY)
+		p->stage = POOL_STAGE_NEW;
+	forget_failures(p);
+}
+
+bool pool_is_past(const struct sandbox *sb)
+{
+	return sb->age != sb->pool->age;
+}
+
+void sandboxes_image_changed(struct sandboxes *s, const char *template_name)
+{
+	const struct template *t = templates_find(s->conf.templates, template_name);
+	struct pool *p = t ? pool_find(s, t) : NULL;
+	if (!p)
+		return;
+	renew(p);
+	LIST_EACH_SAFE(l, &p->idle)
+	sandbox_end(container_of(l, struct sandbox, in_pool), SANDBOX_END_SHUTDOWN, POOL_PAST);
+	sandboxes_pump(s);
+}
+
+/* Who waits for the template hears at once why it cannot be had; the next create tries again. */
+void pool_note_warm(struct sandbox *sb, const struct err *err)
+{
+	struct pool *p = sb->pool;
+	bool ready = err->code == 0 && !pool_is_past(sb);
+	p->stage = ready ? POOL_STAGE_READY : POOL_STAGE_NEW;
 	++*(err->code ? &p->warm_failures : &p->warms);
 	if (err->code == 0) {
 		forget_failures(p);
@@ -218,6 +247,13 @@ void pool_note_warm(struct pool *p, const struct err *err)
 	}
 	back_off(p, err);
 	creates_fail_waiting(p->reg, p, err);
+}
+
+/* The driver has found that what it was to clone is not there, or fits no longer. */
+static bool lost_warm(const struct pool *p)
+{
+	const struct sandboxes_conf *c = &p->reg->conf;
+	return (c->driver->caps & VMM_CAP_WARM) && !c->driver->has_warm(c->vmm, p->tmpl);
 }
 
 void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err)
@@ -228,6 +264,10 @@ void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err)
 		p->boot_failures++;
 		(void)str_copy(p->last_failure, sizeof(p->last_failure), err_text(err));
 	}
+	if (p->stage == POOL_STAGE_READY && lost_warm(p))
+		renew(p);
+	if (pool_is_past(sb))
+		return; /* it says nothing about what is made now */
 	if (err->code == 0)
 		forget_failures(p);
 	else if (refill && sb->state != SANDBOX_STOPPING)

@@ -121,6 +121,8 @@ struct sandboxes *sandboxes_free(struct sandboxes *s);
  * listening. 0, or -ENOMEM: done does not come. */
 int sandboxes_recover(
     struct sandboxes *s, void (*done)(const struct err *err, void *arg), void *arg);
+/* A template has another image: what is made from now on is made of that, in its pool, too. */
+void sandboxes_image_changed(struct sandboxes *s, const char *template_name);
 /* Stop: end everything that runs when kill is set (pool members always), else leave it to the next
  * start. Paused ones stay. */
 void sandboxes_shutdown(struct sandboxes *s, bool kill, void (*done)(void *arg), void *arg);

@@ -14,6 +14,8 @@ struct images {
 	struct launcher *launcher;
 	struct map *known; /* template's name -> struct proto_image */
 	struct link asks;  /* struct ask: answers that are still to come */
+	void (*on_change)(const char *name, void *arg);
+	void *on_change_arg;
 };
 
 /* One request to the launcher. */
@@ -58,13 +60,28 @@ static void on_image(const struct proto_image *m, void *arg)
 		(void)mem_free(copy);
 }
 
+/* The first list is no news. */
+static void tell_changes(struct images *im, struct map *before)
+{
+	void *it = NULL;
+	if (!before || !im->on_change)
+		return;
+	for (const struct proto_image *i; (i = map_next(im->known, &it, NULL));) {
+		const struct proto_image *was = map_get(before, i->name);
+		if (i->hash[0] && (!was || !str_eq(was->hash, i->hash)))
+			im->on_change(i->name, im->on_change_arg);
+	}
+}
+
 static void on_listed(const struct err *err, const struct proto_reply *reply, void *arg)
 {
 	struct ask *a = arg;
 	struct images *im = a->images;
 	if (err->code == 0) {
-		(void)free_known(im->known);
+		struct map *before = im->known;
 		im->known = TAKE(a->list);
+		tell_changes(im, before);
+		(void)free_known(before);
 	} else {
 		log_warn("cannot list images: %s", err_text(err));
 	}
@@ -90,6 +107,12 @@ int images_refresh(struct images *im, void (*done)(const struct err *err, void *
 	(void)map_free(a->list);
 	(void)mem_free(a);
 	return -ENOMEM;
+}
+
+void images_watch(struct images *im, void (*fn)(const char *name, void *arg), void *arg)
+{
+	im->on_change = fn;
+	im->on_change_arg = arg;
 }
 
 struct image_view images_get(const struct images *im, const char *name)

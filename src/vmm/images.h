@@ -42,6 +42,10 @@ struct images *images_new(struct launcher *la);
 /* After the launcher: nobody answers any more. */
 struct images *images_free(struct images *im);
 
+/* Tell when a template has another image than it had, the first one included; before done of the
+ * build or refresh that brought it. One watcher; fn NULL = none. */
+void images_watch(struct images *im, void (*fn)(const char *name, void *arg), void *arg);
+
 /* What is known of a template; valid until the next loop turn. */
 struct image_view images_get(const struct images *im, const char *name);
 /* Ask the launcher again: templates may have been edited. 0, or -ENOMEM and done is not called. */

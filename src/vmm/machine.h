@@ -10,3 +10,6 @@ unsigned vmm_vcpus(unsigned cpu_milli);
 /* As vmm_driver's: memory and processors of a machine are fixed, how much of the processors it gets
  * is not, and its disk can grow, unless by very much. */
 bool vmm_machine_can_resize(const struct vmm_sizes *has, const struct vmm_sizes *to);
+/* Does the launcher's refusal of a clone mean that there is no warm snapshot, or none that fits or
+ * is whole? */
+bool vmm_warm_is_lost(int code);

@@ -391,6 +391,8 @@ static void on_made(struct op *op)
 		to.inst(&err, inst, to.arg);
 		return;
 	}
+	if (inst->start == PROTO_START_CLONE && vmm_warm_is_lost(err.code))
+		(void)map_remove(inst->vmm->warm, inst->spec.tmpl->name);
 	fc_inst_unref(inst);
 	vmm_tell(&to, &err);
 }

@@ -294,6 +294,8 @@ static void on_created(struct op *op)
 		to.inst(&none, inst, to.arg);
 		return;
 	}
+	if (inst->start == PROTO_START_CLONE && vmm_warm_is_lost(op->err.code))
+		qemu_set_warm(inst->vmm, inst->tmpl, false);
 	inst->destroying = true;
 	inst->destroy_answer = to;
 	begin_destroy(inst);

@@ -30,9 +30,9 @@ static int set_known(struct vmm *v, const char *name, const char *hash, bool war
 }
 
 /* Without memory to remember it, the next one is a cold start again. */
-void qemu_set_warm(struct vmm *v, const struct template *t)
+void qemu_set_warm(struct vmm *v, const struct template *t, bool warm)
 {
-	(void)set_known(v, t->name, t->hash, true);
+	(void)set_known(v, t->name, t->hash, warm);
 }
 
 void qemu_forget_known(struct vmm *v)

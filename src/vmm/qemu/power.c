@@ -116,7 +116,7 @@ static void on_done(struct op *op)
 	struct vmm_answer to = inst->answer;
 	struct err err = op->err;
 	if (err.code == 0 && op->table == &warm_table)
-		qemu_set_warm(inst->vmm, inst->tmpl);
+		qemu_set_warm(inst->vmm, inst->tmpl, true);
 	inst->refs++;
 	qemu_op_ended(inst);
 	vmm_tell(&to, &err);

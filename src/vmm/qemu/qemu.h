@@ -106,7 +106,7 @@ void qemu_resize(struct vmm_inst *inst, const struct vmm_sizes *to, vmm_done_fn 
 /* known.c: what prepare has learnt. */
 void qemu_prepare(struct vmm *v, const struct template *t, vmm_done_fn *done, void *arg);
 bool qemu_has_warm(struct vmm *v, const struct template *t);
-void qemu_set_warm(struct vmm *v, const struct template *t);
+void qemu_set_warm(struct vmm *v, const struct template *t, bool warm);
 void qemu_forget_known(struct vmm *v);
 
 /* probe.c: a guest is started with KVM; if that fails, without. */

@@ -2,8 +2,10 @@
 import ast
 import os
 import pathlib
+import re
 import subprocess
 import time
+import urllib.request
 
 DRIVER = os.environ["SANDGLASS_TEST_DRIVER"]
 STATE = pathlib.Path(os.environ["SANDGLASS_TEST_STATE"])
@@ -102,3 +104,11 @@ def wait_until(true, seconds=20):
 
 def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def pool_counter(name, template="code-interpreter-v1"):
+    """What /metrics tells of a pool."""
+    request = urllib.request.Request(os.environ["SANDGLASS_URL"] + "/metrics", headers={"X-API-Key": os.environ["E2B_API_KEY"]})
+    with urllib.request.urlopen(request) as answer:
+        text = answer.read().decode()
+    return int(re.search(rf'^sandglass_pool_{name}{{template="{template}"}} (\d+)$', text, re.M)[1])

@@ -5,13 +5,12 @@ import re
 import signal
 import threading
 import time
-import urllib.request
 
 import grpc
 import pytest
 from e2b import NotFoundException, SandboxException, TimeoutException
 from e2b_code_interpreter import Sandbox
-from host import DRIVER, PROC, STATE, agent_pid, alive, first_id, inside, processes_in, wait_until
+from host import DRIVER, PROC, STATE, agent_pid, alive, first_id, inside, pool_counter, processes_in, wait_until
 
 SANDBOXES = "sandglass.v1.SandboxService"
 CODE = "sandglass.v1.CodeInterpreter"
@@ -212,13 +211,6 @@ eaters[0].wait()"""
 
 # ---- sizes ----
 
-def pool_counter(server, name, template="code-interpreter-v1"):
-    url = f"http://{server[0]}:{server[1]}/metrics"
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"X-API-Key": server[2]})) as answer:
-        text = answer.read().decode()
-    return int(re.search(rf'^sandglass_pool_{name}{{template="{template}"}} (\d+)$', text, re.M)[1])
-
-
 @pytest.fixture
 def of_sizes(client, key):
     made = []
@@ -232,14 +224,14 @@ def of_sizes(client, key):
         client.method(f"{SANDBOXES}/KillSandbox")(key, sandbox_id=m.sandbox.sandbox_id)
 
 
-def test_sizes_from_the_pool(server, of_sizes):
+def test_sizes_from_the_pool(of_sizes):
     """What the driver can change is given to one that waits; the rest costs a boot. Either way it is what was asked for."""
     usual = of_sizes()
-    wait_until(lambda: pool_counter(server, "idle") > 0, 120)
-    misses = pool_counter(server, "misses_total")
+    wait_until(lambda: pool_counter("idle") > 0, 120)
+    misses = pool_counter("misses_total")
     less = of_sizes(cpu_milli=usual.cpu_milli // 2 + 500)
     assert (less.cpu_milli, less.memory_bytes) == (usual.cpu_milli // 2 + 500, usual.memory_bytes)
-    wait_until(lambda: pool_counter(server, "idle") > 0, 120)
+    wait_until(lambda: pool_counter("idle") > 0, 120)
     if DRIVER == "namespace":
         more = of_sizes(memory_bytes=2 * usual.memory_bytes)
         assert more.memory_bytes == 2 * usual.memory_bytes
@@ -251,9 +243,9 @@ def test_sizes_from_the_pool(server, of_sizes):
         more = of_sizes(disk_bytes=2 * usual.disk_bytes)
         assert more.disk_bytes == 2 * usual.disk_bytes
         own = {"disk_bytes": usual.disk_bytes // 2}
-    assert pool_counter(server, "misses_total") == misses
+    assert pool_counter("misses_total") == misses
     assert of_sizes(**own).disk_bytes == own["disk_bytes"]
-    assert pool_counter(server, "misses_total") == misses + 1
+    assert pool_counter("misses_total") == misses + 1
 
 
 def test_a_larger_disk_is_there_and_stays(of_sizes):

@@ -12,9 +12,10 @@ import time
 import pytest
 from e2b import SandboxException
 from e2b_code_interpreter import Sandbox
-from host import inside, output, vmm_of, wait_until
+from host import inside, output, pool_counter, vmm_of, wait_until
 from test_recovery import child, eventually
 
+BUILD = pathlib.Path(os.environ["SANDGLASS_TEST_BUILD"])
 STATE = pathlib.Path(os.environ["SANDGLASS_TEST_STATE"])
 CLONES = 20
 
@@ -48,7 +49,7 @@ def gone_without_a_trace(sandbox_id):
 
 
 def test_isolation_is_told(sandbox):
-    info = subprocess.run([pathlib.Path(os.environ["SANDGLASS_TEST_BUILD"]) / "sandglass", "ls"], text=True,
+    info = subprocess.run([BUILD / "sandglass", "ls"], text=True,
                           capture_output=True, check=True).stdout
     row = next(line for line in info.splitlines() if line.startswith(sandbox.sandbox_id))
     assert re.search(r"\bmicrovm(-emulated)?\b", row)
@@ -174,7 +175,7 @@ def test_pause_and_go_on(new_sandbox):
 def test_paused_ones_are_listed_and_can_be_killed(new_sandbox):
     sandbox = new_sandbox(metadata={"m": "paused"})
     sandbox.pause()
-    rows = subprocess.run([pathlib.Path(os.environ["SANDGLASS_TEST_BUILD"]) / "sandglass", "ls"], text=True,
+    rows = subprocess.run([BUILD / "sandglass", "ls"], text=True,
                           capture_output=True, check=True).stdout
     assert any(r.startswith(sandbox.sandbox_id) and "paused" in r for r in rows.splitlines())
     with pytest.raises(Exception, match="paused|not running|sandbox"):
@@ -288,6 +289,27 @@ def test_time_is_stepped_for_timers_too(new_sandbox):
     woke = int(sandbox.files.read("/tmp/woke"))
     assert abs(woke - datetime.datetime.now().timestamp()) < 30
     started.kill()
+
+
+def test_a_new_image_is_what_sandboxes_are_made_of():
+    """Of the next ones, the one that waits in the pool too, and nobody need start the server again for that."""
+    def build(*options):
+        subprocess.run([BUILD / "sandglass", "template", "build", "--quiet", *options, "renewed"], check=True)
+
+    def built_at():
+        sandbox = Sandbox.create("renewed", timeout=120)
+        try:
+            return int(sandbox.files.read("/etc/built"))
+        finally:
+            sandbox.kill()
+
+    build()
+    first = built_at()
+    wait_until(lambda: pool_counter("idle", "renewed") == 1, 120)
+    build("--force")
+    assert {built_at() for _ in range(3)} == {second := built_at()} and second > first
+    wait_until(lambda: pool_counter("idle", "renewed") == 1, 120)
+    assert built_at() == second
 
 
 def test_clones_share_no_numbers_in_any_language():

@@ -5,6 +5,7 @@
  * descriptors that it was born with are closed to it, and memory is never migrated, because a clone
  * has it mapped already.
  */
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -67,6 +68,14 @@ static struct proto_request next_request(enum proto_kind kind)
 	ck_assert_msg(proto_check_request(&m, n, &err) == 0, "%s", err_text(&err));
 	ck_assert_uint_eq(m.head.kind, kind);
 	return m.request;
+}
+
+static void refuse(enum proto_kind kind, int code, const char *why)
+{
+	struct proto_request q = next_request(kind);
+	struct proto_reply m = { .head = { PROTO_REPLY, PROTO_VERSION, q.head.seq }, .code = code };
+	(void)str_copy(m.text, sizeof(m.text), why);
+	ck_assert_int_eq(send(w.launcher, &m, sizeof(m), 0), sizeof(m));
 }
 
 static struct proto_request serve(enum proto_kind kind)
@@ -292,6 +301,39 @@ START_TEST(started_as_a_clone)
 }
 END_TEST
 
+static void wait_answer(void)
+{
+	for (int i = 0; i < TURNS && !w.answered; i++)
+		ck_assert_int_eq(loop_turn(w.loop, false), 0);
+	ck_assert_int_eq(w.answered, 1);
+	w.answered = 0;
+}
+
+/* The next one is a cold start, or the owner makes another snapshot first: both need to know. */
+START_TEST(what_was_to_be_cloned_is_gone)
+{
+	static const struct {
+		int code;
+		bool lost;
+	} refusals[] = { { -ENOENT, true }, { -ESTALE, true }, { -EBADMSG, true },
+		{ -ENOSPC, false }, { -ENOMEM, false } };
+	const struct vmm_spec spec = spec_of(VMM_START_BEST);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		drv->prepare(w.v, &w.tmpl, on_plain, NULL);
+		(void)serve(PROTO_VM_PREPARE);
+		expect_done();
+		ck_assert(drv->has_warm(w.v, &w.tmpl));
+		drv->create(w.v, &spec, on_event, NULL, on_inst, NULL);
+		refuse(PROTO_CREATE, refusals[i].code, "not to be had");
+		(void)serve(PROTO_DESTROY);
+		wait_answer();
+		ck_assert_int_eq(w.err.code, refusals[i].code);
+		ck_assert(drv->has_warm(w.v, &w.tmpl) != refusals[i].lost);
+	}
+	start_from(VMM_START_BEST, PROTO_START_CLONE); /* for the teardown */
+}
+END_TEST
+
 /* The driver only says the numbers; the launcher's table gives them. */
 START_TEST(descriptors_have_the_numbers_that_are_said)
 {
@@ -306,6 +348,7 @@ void add_driver_tests(Suite *s)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, stopped_kept_and_gone_on);
 	tcase_add_test(tc, given_other_sizes);
+	tcase_add_test(tc, what_was_to_be_cloned_is_gone);
 	tcase_add_test(tc, booted_and_kept_to_be_cloned);
 	tcase_add_test(tc, started_from_a_snapshot);
 	tcase_add_test(tc, started_as_a_clone);

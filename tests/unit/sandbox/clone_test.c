@@ -224,6 +224,95 @@ START_TEST(a_snapshot_that_got_lost_costs_a_boot)
 }
 END_TEST
 
+/* ---- another image ---- */
+
+static void image_changes(const char *name)
+{
+	fake_vmm_forget_warm(w.vmm); /* it fits the new one no more */
+	sandboxes_image_changed(w.boxes, name);
+}
+
+static bool are_all_new(struct pool *p)
+{
+	LIST_EACH(l, &p->idle)
+	if (pool_is_past(container_of(l, struct sandbox, in_pool)))
+		return false;
+	return true;
+}
+
+START_TEST(another_image_renews_the_pool)
+{
+	start(true);
+	struct pool *p = pool_of("py");
+	world_until(&w, p->n_idle == 2 && pool_of("quiet")->n_idle == 1);
+	unsigned warms = fake_vmm_calls(w.vmm, FAKE_WARM);
+	image_changes("py");
+	world_until(&w, p->n_idle == 2 && are_all_new(p) && fake_vmm_live(w.vmm) == 3);
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_WARM), warms + 1);
+	ck_assert_uint_eq(pool_of("quiet")->n_idle, 1); /* another template's */
+	ck_assert_uint_eq(p->boot_failures, 0);
+	sandboxes_image_changed(w.boxes, "nobody");
+	stop();
+}
+END_TEST
+
+/* What was being made then is finished, and not used: neither the snapshot nor clones. */
+START_TEST(another_image_in_the_midst_of_it)
+{
+	static const struct {
+		enum sandbox_job job;
+		const char *step;
+		enum fake_call call;
+	} at[] = { { JOB_WARM, "prepare", FAKE_PREPARE }, { JOB_WARM, "warm", FAKE_WARM },
+		{ JOB_BOOT, "create", FAKE_CREATE }, { JOB_BOOT, "pause", FAKE_PAUSE } };
+	struct made m;
+	struct sandbox_params params = world_params("py", "t");
+	struct pool *p;
+	start(true);
+	p = pool_of("py");
+	if (at[_i].job == JOB_BOOT) { /* of which the next call is the one */
+		fake_vmm_script(w.vmm, FAKE_WARM, FAKE_HOLD);
+		world_until(&w, at_job(JOB_WARM, "warm") != NULL);
+		fake_vmm_script(w.vmm, FAKE_WARM, FAKE_OK);
+		fake_vmm_release(w.vmm, FAKE_WARM, true);
+	}
+	fake_vmm_script(w.vmm, at[_i].call, FAKE_HOLD);
+	world_until(&w, at_job(at[_i].job, at[_i].step) != NULL);
+	image_changes("py");
+	image_changes("quiet");
+	fake_vmm_script(w.vmm, at[_i].call, FAKE_OK);
+	fake_vmm_release(w.vmm, at[_i].call, true);
+	world_until(&w, p->n_idle == 2 && are_all_new(p));
+	ck_assert_int_eq(p->stage, POOL_STAGE_READY);
+	made_begin(&w, &m, &params);
+	ck_assert_ptr_nonnull(made_wait(&w, &m));
+	ck_assert(!pool_is_past(m.sb));
+	made_forget(&m);
+	stop();
+}
+END_TEST
+
+/* A create does not pay for it: what it began with is gone, there is something new. */
+START_TEST(a_create_outlives_the_snapshot_it_was_to_clone)
+{
+	struct made m;
+	struct sandbox_params p = world_params("bare", "t");
+	start(false);
+	(void)world_create(&w, "bare", "t");
+	fake_vmm_script(w.vmm, FAKE_CREATE, FAKE_HOLD);
+	made_begin(&w, &m, &p);
+	world_settle(&w);
+	fake_vmm_forget_warm(w.vmm);
+	fake_vmm_script(w.vmm, FAKE_CREATE, FAKE_OK);
+	fake_vmm_release(w.vmm, FAKE_CREATE, false);
+	ck_assert_ptr_nonnull(made_wait(&w, &m));
+	made_forget(&m);
+	ck_assert_uint_eq(fake_vmm_calls(w.vmm, FAKE_WARM), 2);
+	ck_assert_uint_eq(pool_of("bare")->failures, 0);
+	stop();
+}
+END_TEST
+
 /* ---- every step of making one, and every way not to go well ---- */
 
 static const struct {
@@ -394,6 +483,9 @@ void clone_tests(Suite *s)
 	tcase_add_test(c, a_disk_that_cannot_grow_is_no_sandbox);
 	tcase_add_test(c, a_snapshot_that_is_there_is_used);
 	tcase_add_test(c, a_snapshot_that_got_lost_costs_a_boot);
+	tcase_add_test(c, another_image_renews_the_pool);
+	tcase_add_loop_test(c, another_image_in_the_midst_of_it, 0, 4);
+	tcase_add_test(c, a_create_outlives_the_snapshot_it_was_to_clone);
 	tcase_add_loop_test(c, step_of_a_snapshot_fails, 0, N_STEPS);
 	tcase_add_loop_test(c, step_of_a_snapshot_times_out, 0, N_STEPS * 2);
 	tcase_add_loop_test(c, step_of_a_snapshot_is_cut_short, 0, N_STEPS * 2);

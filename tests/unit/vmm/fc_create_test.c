@@ -256,6 +256,22 @@ START_TEST(test_launcher_fails)
 }
 END_TEST
 
+START_TEST(test_warm_is_gone)
+{
+	struct fc_rig r;
+	fc_rig_open(&r, NULL);
+	fc_rig_make_warm(&r);
+	fake_launcher_fail(r.la, PROTO_CREATE, 0, -ENOSPC, 1);
+	ck_assert_int_eq(fc_rig_create(&r, VMM_START_BEST), -ENOSPC);
+	ck_assert(vmm_firecracker_driver.has_warm(r.vmm, r.tmpl));
+	fake_launcher_fail(r.la, PROTO_CREATE, 0, -ESTALE, 1);
+	ck_assert_int_eq(fc_rig_create(&r, VMM_START_BEST), -ESTALE);
+	ck_assert(!vmm_firecracker_driver.has_warm(r.vmm, r.tmpl));
+	ck_assert_uint_eq(fake_launcher_boxes(r.la), 0);
+	fc_rig_close(&r);
+}
+END_TEST
+
 START_TEST(test_clone)
 {
 	struct fc_rig r;
@@ -527,6 +543,7 @@ void add_fc_create(Suite *s)
 	tcase_add_test(tc, test_start_fails);
 	tcase_add_test(tc, test_another_process);
 	tcase_add_test(tc, test_launcher_fails);
+	tcase_add_test(tc, test_warm_is_gone);
 	tcase_add_test(tc, test_clone);
 	tcase_add_loop_test(tc, test_clone_fails, 0, (int)N_CLONE);
 	tcase_add_test(tc, test_bad_files);
