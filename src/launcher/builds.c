@@ -268,7 +268,7 @@ bool images_in_use(const char *hash, void *server)
 	for (const struct box *b; (b = map_next(s->boxes, &it, NULL));)
 		if (str_eq(hash, images_hash(b->rec.base)))
 			return true;
-	return vm_snapshot_needs(hash);
+	return vm_snapshot_needs(hash) || fc_snapshot_needs(hash);
 }
 
 static int sweep(void *arg)

@@ -26,19 +26,26 @@
 #include "launcher/proto.h"
 #include "launcher/record.h"
 #include "launcher/task.h"
+#include "launcher/vm_image.h"
 #include "loop/loop.h"
 
 struct box;
 struct err;
 struct server;
-struct vm_image;
 
 #define FC_STATE_MAX (16u << 20) /* device state in a snapshot */
 #define FC_SLACK_BYTES (64ull << 20)
 
+/* What a VM was made of and with. */
+struct fc_made {
+	char key[RECORD_KEY_LEN + 1];  /* of the warm snapshot that fits it; "" = not read yet */
+	char host[RECORD_KEY_LEN + 1]; /* where it can be restored: this Firecracker and machine */
+	char tmpl[PROTO_BASE_MAX + 1], image[VM_IMAGE_NAME_MAX + 1];
+};
+
 /* In struct box. */
 struct fc_box {
-	char key[RECORD_KEY_LEN + 1]; /* of the warm snapshot that fits; "" = not read yet */
+	struct fc_made made;
 	char cmdline[PROTO_CMDLINE_MAX + 1];
 	struct loop_timer look; /* until the API socket takes connections */
 	struct task task;	/* a snapshot is put away */
@@ -87,11 +94,19 @@ int fc_vm_dir(const struct box *b, char *dst, size_t cap); /* RUNTIME/agents/ID/
 int fc_do(struct box *b, enum proto_vm_verb verb, struct err *reterr);
 bool fc_is_stopped(const struct box *b);
 
+/* ---- fc_made.c ---- */
+int fc_made_of(struct server *s, const struct proto_create *want, const struct vm_image *image,
+    struct fc_made *ret, struct err *reterr);
+/* For later launchers: boxes/ID/made-of. */
+int fc_made_note(const struct box *b);
+int fc_made_recall(struct box *b);
+
 /* ---- fc_store.c: fc/warm/KEY and fc/snapshots/ID: state, mem, disk, manifest (last) ---- */
-int fc_key(struct server *s, const struct proto_create *want, const struct vm_image *image,
-    char dst[RECORD_KEY_LEN + 1], struct err *reterr);
-int fc_note_origin(const struct box *b); /* key and template, for later launchers */
 bool fc_warm_exists(const char *key, uint64_t memory_bytes, uint64_t disk_bytes);
+/* The image of the snapshot that this start needs. 0 or -errno. */
+int fc_store_image(const struct box *b, struct vm_image *ret, struct err *reterr);
+/* Does a snapshot of a sandbox have this image? */
+bool fc_snapshot_needs(const char *image);
 /* The directory that this start needs: 0, or -errno and why there is none. */
 int fc_store_find(const struct box *b, char *dst, size_t cap, struct err *reterr);
 /* Each answers with seq, unless it fails at once. */

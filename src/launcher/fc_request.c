@@ -11,13 +11,13 @@ int fc_on_prepare(struct server *s, const struct proto_request *q, struct err *r
 {
 	const struct proto_create *c = &q->create;
 	struct vm_image image;
-	char key[RECORD_KEY_LEN + 1];
+	struct fc_made made;
 	int r = vm_image_find(c->vm.tmpl, s->agent_hash, &image, reterr);
 	if (r == 0)
-		r = fc_key(s, c, &image, key, reterr);
+		r = fc_made_of(s, c, &image, &made, reterr);
 	if (r == 0)
 		server_reply_vm(
-		    s, q->head.seq, fc_warm_exists(key, c->memory_bytes, c->disk_bytes));
+		    s, q->head.seq, fc_warm_exists(made.key, c->memory_bytes, c->disk_bytes));
 	return r;
 }
 
@@ -46,9 +46,11 @@ int fc_reserve(struct box *b, struct err *reterr)
 		return err_set(reterr, -ENOENT, "firecracker or its jailer is not installed");
 	if (b->want.start == PROTO_START_PROBE)
 		return path_printf(b->rec.base, sizeof(b->rec.base), "probe");
-	int r = vm_image_find(b->want.vm.tmpl, b->srv->agent_hash, &b->vm.image, reterr);
+	int r = b->want.start == PROTO_START_SNAPSHOT
+		    ? fc_store_image(b, &b->vm.image, reterr)
+		    : vm_image_find(b->want.vm.tmpl, b->srv->agent_hash, &b->vm.image, reterr);
 	if (r == 0)
-		r = fc_key(b->srv, &b->want, &b->vm.image, b->fc.key, reterr);
+		r = fc_made_of(b->srv, &b->want, &b->vm.image, &b->fc.made, reterr);
 	return r < 0 ? r
 		     : path_printf(b->rec.base, sizeof(b->rec.base), "image-%s", b->vm.image.hash);
 }

@@ -146,7 +146,7 @@ static int place_files(struct box *b, struct plan_store *ps, struct err *reterr)
 	if (r == 0)
 		r = make_vm_dir(b);
 	if (r == 0)
-		r = fc_note_origin(b);
+		r = fc_made_note(b);
 	if (r == 0 && b->want.start == PROTO_START_PROBE)
 		return place_probe(b);
 	if (r == 0)

@@ -11,17 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fdutil.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "launcher/box.h"
-#include "launcher/cpu.h"
 #include "launcher/disk.h"
 #include "launcher/fc.h"
 #include "launcher/vm_save.h"
@@ -31,54 +28,13 @@
 #define UNFINISHED ".new"
 #define OLD ".old"
 #define MANIFEST_MAX 4096u
-#define MANIFEST_FORMAT 1u
-#define ORIGIN "made-of"
-#define ORIGIN_MAX 192
+#define MANIFEST_FORMAT 2u
 
 /* What a directory holds. */
 struct manifest {
-	char key[RECORD_KEY_LEN + 1], tmpl[PROTO_BASE_MAX + 1];
+	struct fc_made made;
 	unsigned long long state, memory, disk; /* sizes */
 };
-
-/* ---- the key ---- */
-
-static int add_file(struct buf *dst, const char *path)
-{
-	struct stat st;
-	if (!path || stat(path, &st) < 0)
-		return -ENOENT;
-	return buf_printf(dst, "%s %lld %lld.%09ld\n", path, (long long)st.st_size,
-	    (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-}
-
-/* Not of the size of its disk, which may grow: that is in manifests. */
-int fc_key(struct server *s, const struct proto_create *want, const struct vm_image *image,
-    char dst[RECORD_KEY_LEN + 1], struct err *reterr)
-{
-	CLEAN_BUF struct buf b = BUF_INIT;
-	struct utsname host;
-	if (!fc_program(s))
-		return err_set(reterr, -ENOENT, "firecracker is not installed");
-	fc_host_load(&s->fc);
-	int r = uname(&host) < 0 ? -errno : 0;
-	if (r == 0)
-		r = buf_printf(&b,
-		    "firecracker %s format %s host %s\ntemplate %s %s\nimage %s %s\nkernel %s\n"
-		    "vcpus %u\nmemory %llu\n",
-		    s->fc.vmm, s->fc.format, host.release, want->vm.tmpl, want->vm.tmpl_hash,
-		    image->hash, image->fs, image->kernel, want->vm.vcpus,
-		    (unsigned long long)want->memory_bytes);
-	if (r == 0)
-		r = add_file(&b, fc_program(s));
-	if (r == 0)
-		r = add_file(&b, image->initrd_path); /* the agent is in it */
-	if (r == 0)
-		r = cpu_identity(&b);
-	if (r == 0)
-		r = hash_sha256_hex(buf_data(&b), buf_len(&b), dst);
-	return r < 0 ? err_set(reterr, r, "cannot name the warm snapshot: %s", err_name(r)) : 0;
-}
 
 /* ---- manifests ---- */
 
@@ -95,10 +51,11 @@ static int read_manifest(const char *dir, struct manifest *ret)
 	if (!s)
 		return r < 0 ? r : -ENOMEM;
 	int n = sscanf(s,
-	    "sandglass-firecracker %u\nkey %64s\ntemplate %63s\nstate %llu\nmemory %llu\n"
-	    "disk %llu\n%n",
-	    &format, m.key, m.tmpl, &m.state, &m.memory, &m.disk, &end);
-	if (n != 6 || format != MANIFEST_FORMAT || s[end])
+	    "sandglass-firecracker %u\nkey %64s\nhost %64s\ntemplate %63s\nimage %64s\n"
+	    "state %llu\nmemory %llu\ndisk %llu\n%n",
+	    &format, m.made.key, m.made.host, m.made.tmpl, m.made.image, &m.state, &m.memory,
+	    &m.disk, &end);
+	if (n != 8 || format != MANIFEST_FORMAT || s[end])
 		return -EBADMSG;
 	*ret = m;
 	return 0;
@@ -113,13 +70,11 @@ static bool has_size(const char *dir, const char *name, unsigned long long size)
 }
 
 /* Complete, with the sizes that it had? */
-static int check_dir(const char *dir, const char *key, struct manifest *m)
+static int check_dir(const char *dir, struct manifest *m)
 {
 	int r = read_manifest(dir, m);
 	if (r < 0)
 		return r;
-	if (key && !str_eq(m->key, key))
-		return -ESTALE;
 	return has_size(dir, "state", m->state) && has_size(dir, "mem", m->memory) &&
 		       has_size(dir, "disk", m->disk)
 		   ? 0
@@ -130,19 +85,23 @@ bool fc_warm_exists(const char *key, uint64_t memory_bytes, uint64_t disk_bytes)
 {
 	struct manifest m;
 	char dir[160];
-	return path_printf(dir, sizeof(dir), WARM "/%s", key) == 0 &&
-	       check_dir(dir, key, &m) == 0 && m.memory == memory_bytes && m.disk == disk_bytes;
+	return path_printf(dir, sizeof(dir), WARM "/%s", key) == 0 && check_dir(dir, &m) == 0 &&
+	       str_eq(m.made.key, key) && m.memory == memory_bytes && m.disk == disk_bytes;
 }
 
-/* A snapshot of a sandbox fits only what the warm one of its time fitted. */
+/* A snapshot of a sandbox needs the machine and the Firecracker that it was made with; what it is
+ * of, an image that may be older than the template's, is in it. */
 int fc_store_find(const struct box *b, char *dst, size_t cap, struct err *reterr)
 {
 	struct manifest m;
+	const struct fc_made *made = &b->fc.made;
 	bool clone = b->want.start == PROTO_START_CLONE;
-	int r = clone ? path_printf(dst, cap, WARM "/%s", b->fc.key)
+	int r = clone ? path_printf(dst, cap, WARM "/%s", made->key)
 		      : path_printf(dst, cap, SNAPSHOTS "/%s", b->want.snapshot);
 	if (r == 0)
-		r = check_dir(dst, b->fc.key, &m);
+		r = check_dir(dst, &m);
+	if (r == 0 && !(clone ? str_eq(m.made.key, made->key) : str_eq(m.made.host, made->host)))
+		r = -ESTALE;
 	if (r == 0 && (m.memory != b->rec.memory_bytes || m.disk != b->rec.disk_bytes))
 		r = -ESTALE;
 	if (r == 0)
@@ -152,18 +111,52 @@ int fc_store_find(const struct box *b, char *dst, size_t cap, struct err *reterr
 		return err_set(reterr, r, "there is no such %s", what);
 	if (r == -ESTALE)
 		return err_set(reterr, r,
-		    "the %s was made with another Firecracker, processor, kernel, image or size",
-		    what);
+		    "the %s was made with another Firecracker, processor%s or size", what,
+		    clone ? ", kernel, image" : "");
 	return err_set(reterr, r,
 	    "the %s is damaged: its files do not have the sizes of its "
 	    "manifest",
 	    what);
 }
 
+int fc_store_image(const struct box *b, struct vm_image *ret, struct err *reterr)
+{
+	char dir[160];
+	struct manifest m;
+	int r = path_printf(dir, sizeof(dir), SNAPSHOTS "/%s", b->want.snapshot);
+	if (r == 0)
+		r = read_manifest(dir, &m);
+	if (r < 0)
+		return err_set(reterr, r, "snapshot %s: %s", b->want.snapshot, err_name(r));
+	return vm_image_read(m.made.image, b->srv->agent_hash, ret, reterr);
+}
+
+struct need {
+	const char *image;
+	bool found;
+};
+
+static void look_for_need(const char *id, void *arg)
+{
+	struct need *n = arg;
+	char dir[160];
+	struct manifest m;
+	n->found |= path_printf(dir, sizeof(dir), SNAPSHOTS "/%s", id) == 0 &&
+		    read_manifest(dir, &m) == 0 && str_eq(m.made.image, n->image);
+}
+
+bool fc_snapshot_needs(const char *image)
+{
+	struct need n = { image, false };
+	(void)fc_snapshots_each(look_for_need, &n);
+	return n.found;
+}
+
 /* ---- saving, in a task ---- */
 
 struct plan {
-	char out[256], disk[160], dir[160], key[RECORD_KEY_LEN + 1], tmpl[PROTO_BASE_MAX + 1];
+	char out[256], disk[160], dir[160];
+	struct fc_made made;
 	uint64_t memory_bytes;
 	bool move_disk; /* nobody uses it any more */
 };
@@ -221,8 +214,10 @@ static int write_manifest(const struct plan *p, const char *dir, const struct ma
 	char path[300], text[512];
 	int r = path_join(path, sizeof(path), dir, "manifest");
 	int n = snprintf(text, sizeof(text),
-	    "sandglass-firecracker %u\nkey %s\ntemplate %s\nstate %llu\nmemory %llu\ndisk %llu\n",
-	    MANIFEST_FORMAT, p->key, p->tmpl, m->state, m->memory, m->disk);
+	    "sandglass-firecracker %u\nkey %s\nhost %s\ntemplate %s\nimage %s\n"
+	    "state %llu\nmemory %llu\ndisk %llu\n",
+	    MANIFEST_FORMAT, p->made.key, p->made.host, p->made.tmpl, p->made.image, m->state,
+	    m->memory, m->disk);
 	return r < 0 ? r : fd_replace_file(AT_FDCWD, path, 0400, text, (size_t)n);
 }
 
@@ -246,10 +241,10 @@ static void drop_others(const struct plan *p)
 	for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
 		struct manifest m;
 		char dir[300];
-		if (e->d_name[0] == '.' || str_eq(e->d_name, p->key) ||
+		if (e->d_name[0] == '.' || str_eq(e->d_name, p->made.key) ||
 		    path_printf(dir, sizeof(dir), WARM "/%s", e->d_name) < 0)
 			continue;
-		if (read_manifest(dir, &m) < 0 || str_eq(m.tmpl, p->tmpl))
+		if (read_manifest(dir, &m) < 0 || str_eq(m.made.tmpl, p->made.tmpl))
 			(void)path_remove_tree(dir);
 	}
 	if (d)
@@ -293,9 +288,7 @@ static int save(void *arg)
 
 static int make_plan(const struct box *b, const char *dir, const char *name, struct plan *p)
 {
-	*p = (struct plan){ .memory_bytes = b->rec.memory_bytes };
-	(void)str_copy(p->key, sizeof(p->key), b->fc.key);
-	(void)str_copy(p->tmpl, sizeof(p->tmpl), b->want.vm.tmpl);
+	*p = (struct plan){ .memory_bytes = b->rec.memory_bytes, .made = b->fc.made };
 	int r = fc_jail_path(b, "out", p->out, sizeof(p->out));
 	if (r == 0)
 		r = box_path(b, "disk", p->disk, sizeof(p->disk));
@@ -322,42 +315,11 @@ static int begin(struct box *b, const char *dir, const char *name, bool move_dis
 	return r < 0 ? r : task_start(&b->fc.task, b->srv->loop, save, &p, on_saved, b);
 }
 
-/* What a VM was made of, for a launcher that did not make it: boxes/ID/made-of. */
-int fc_note_origin(const struct box *b)
-{
-	char path[160], text[ORIGIN_MAX];
-	int r = box_path(b, ORIGIN, path, sizeof(path));
-	int n = snprintf(
-	    text, sizeof(text), "%s %s\n", b->fc.key[0] ? b->fc.key : "-", b->want.vm.tmpl);
-	if (r < 0)
-		return r;
-	/* As its record: not synced, since it means nothing after a crash of the machine. */
-	CLEAN_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return fd < 0 ? -errno : fd_write_all(fd, text, (size_t)n);
-}
-
-static int recall_origin(struct box *b)
-{
-	CLEAN_BUF struct buf text = BUF_INIT;
-	char path[160], key[RECORD_KEY_LEN + 1], tmpl[PROTO_BASE_MAX + 1];
-	int r = box_path(b, ORIGIN, path, sizeof(path));
-	if (r == 0)
-		r = fd_read_file(AT_FDCWD, path, ORIGIN_MAX, &text);
-	const char *s = r == 0 ? buf_cstr(&text) : NULL;
-	if (!s)
-		return r < 0 ? r : -ENOMEM;
-	if (sscanf(s, "%64s %63s", key, tmpl) != 2)
-		return -EBADMSG;
-	(void)str_copy(b->fc.key, sizeof(b->fc.key), key);
-	(void)str_copy(b->want.vm.tmpl, sizeof(b->want.vm.tmpl), tmpl);
-	return 0;
-}
-
 static int check_busy(struct box *b, struct err *reterr)
 {
 	if (b->fc.seq)
 		return err_set(reterr, -EBUSY, "a snapshot of it is being kept already");
-	int r = b->fc.key[0] ? 0 : recall_origin(b);
+	int r = b->fc.made.key[0] ? 0 : fc_made_recall(b);
 	return r < 0 ? err_set(reterr, r, "it is not known what it was made of: %s", err_name(r))
 		     : 0;
 }
@@ -390,7 +352,7 @@ void fc_on_process_end(struct box *b)
 {
 	struct err err = ERR_INIT;
 	b->fc.saving = false;
-	int r = begin(b, WARM, b->fc.key, true);
+	int r = begin(b, WARM, b->fc.made.key, true);
 	if (r == 0)
 		return;
 	(void)err_set(&err, r, "cannot keep the snapshot: %s", err_name(r));

@@ -19,6 +19,7 @@ liblauncher_a_SOURCES = \
 	src/launcher/fc_info.c \
 	src/launcher/fc_request.c \
 	src/launcher/fc_spawn.c \
+	src/launcher/fc_made.c \
 	src/launcher/fc_store.c \
 	src/launcher/instance.c src/launcher/instance.h \
 	src/launcher/outbox.c src/launcher/outbox.h \

@@ -470,6 +470,58 @@ START_TEST(warm_and_clones)
 }
 END_TEST
 
+static void on_image_removed(const struct err *err, const struct proto_reply *reply, void *arg)
+{
+	on_plain(err, arg);
+}
+
+/* Remove the images that nothing needs. */
+static void sweep_images(struct fc *f)
+{
+	ck_assert_int_eq(launcher_image_remove(f->rig.la, "nobody", on_image_removed, &f->s), 0);
+	good(f);
+	rig_pause(&f->rig, 300);
+}
+
+/* A template that is built again does not take what was made of it before. */
+START_TEST(a_kept_sandbox_outlives_its_image)
+{
+	CLEAN_BUF struct buf root = BUF_INIT;
+	struct fc f;
+	char path[256];
+	fc_open(&f, false, "");
+	make_warm(&f);
+	create_good(&f, VMM_START_BEST);
+	drv->pause(f.s.inst, on_plain, &f.s);
+	good(&f);
+	drv->snapshot(f.s.inst, "snap1", on_plain, &f.s);
+	good(&f);
+	destroy(&f);
+	rig_renew_image(&f.rig);
+	sweep_images(&f);
+	drv->prepare(f.vmm, &f.tmpl, on_plain, &f.s);
+	good(&f);
+	ck_assert(!drv->has_warm(f.vmm, &f.tmpl));
+
+	struct vmm_spec spec = spec_of(&f, VMM_START_SNAPSHOT);
+	(void)str_copy(spec.snapshot, sizeof(spec.snapshot), "snap1");
+	drv->create(f.vmm, &spec, on_event, &f.s, on_inst, &f.s);
+	good(&f);
+	check_echo(&f);
+	jail_path(&f, spec.id, "rootfs", path);
+	ck_assert_int_eq(fd_read_file(AT_FDCWD, path, 4096, &root), 0);
+	ck_assert_str_eq(buf_cstr(&root), "images/" RIG_IMAGE);
+	destroy(&f);
+	drv->snapshot_remove(f.vmm, "snap1", on_plain, &f.s);
+	good(&f);
+	(void)snprintf(path, sizeof(path), "%s/state/launcher/images/" RIG_IMAGE, f.rig.dir);
+	ck_assert(path_exists(path));
+	sweep_images(&f);
+	ck_assert(!path_exists(path));
+	fc_close(&f);
+}
+END_TEST
+
 START_TEST(damaged_snapshots)
 {
 	struct fc f;
@@ -707,6 +759,7 @@ void add_firecracker_tests(Suite *s)
 	tcase_add_loop_test(tc, pause_snapshot_restore, 0, 3);
 	tcase_add_test(tc, warm_and_clones);
 	tcase_add_test(tc, a_disk_grows);
+	tcase_add_test(tc, a_kept_sandbox_outlives_its_image);
 	tcase_add_test(tc, damaged_snapshots);
 	tcase_add_test(tc, launcher_steps_fail);
 	tcase_add_test(tc, programs_fail);

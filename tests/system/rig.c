@@ -34,7 +34,8 @@
 #define CALL_LIMIT_MS 60000
 #define OWNER_ID 65533
 #define OWN_FS_BYTES (512ll << 20)
-#define IMAGE "0123456789abcdef0123456789abcdef"
+#define IMAGE RIG_IMAGE
+#define IMAGE_2 "fedcba9876543210fedcba9876543210"
 #define RIG_CIDR "10.219.0.0/24"
 
 struct rig_fault {
@@ -617,6 +618,17 @@ void rig_initrd_path(const struct rig *r, char dst[PATH_LEN_MAX])
 	    dst, PATH_LEN_MAX, "%s/state/launcher/kernels/6.1/initrd-%.32s.cpio", r->dir, hex);
 }
 
+static void put_root(const struct rig *r, const char *dir)
+{
+	char name[128];
+	(void)snprintf(name, sizeof(name), "%s/root.img", dir);
+	put_file(r, name, dir);
+	(void)snprintf(name, sizeof(name), "%s/manifest.json", dir);
+	put_file(r, name,
+	    "{\"format\": \"ext4\", \"kernel\": \"6.1\", \"inputs\": \"-\", \"bytes\": 1, "
+	    "\"created_ns\": 1}");
+}
+
 /* As a build leaves it. */
 static void put_image(const struct rig *r)
 {
@@ -631,13 +643,21 @@ static void put_image(const struct rig *r)
 	}
 	(void)snprintf(path, sizeof(path), "%s/state/launcher/images/names/py", r->dir);
 	ck_assert_int_eq(symlink("../" IMAGE, path), 0);
-	put_file(r, "images/" IMAGE "/root.img", "image");
-	put_file(r, "images/" IMAGE "/manifest.json",
-	    "{\"format\": \"ext4\", \"kernel\": \"6.1\", \"inputs\": \"-\", \"bytes\": 1, "
-	    "\"created_ns\": 1}");
+	put_root(r, "images/" IMAGE);
 	put_file(r, "kernels/6.1/vmlinux", "kernel");
 	rig_initrd_path(r, path);
 	ck_assert_int_eq(fd_replace_file(AT_FDCWD, path, 0600, "no archive", 10), 0);
+}
+
+void rig_renew_image(struct rig *r)
+{
+	char path[PATH_LEN_MAX];
+	(void)snprintf(path, sizeof(path), "%s/state/launcher/images/" IMAGE_2, r->dir);
+	ck_assert_int_eq(path_mkdir_p(path, 0700), 0);
+	put_root(r, "images/" IMAGE_2);
+	(void)snprintf(path, sizeof(path), "%s/state/launcher/images/names/py", r->dir);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(symlink("../" IMAGE_2, path), 0);
 }
 
 void rig_open_firecracker(struct rig *r, bool faults, const char *script)

@@ -14,6 +14,7 @@
 
 #define RIG_MEMORY (128ull << 20)
 #define RIG_DISK (64ull << 20)
+#define RIG_IMAGE "0123456789abcdef0123456789abcdef"
 #define RIG_PIDS 64u
 
 struct rig_box {
@@ -69,6 +70,7 @@ int rig_destroy(struct rig *r, struct rig_box *b);
 int rig_adopt(struct rig *r, const char *id);
 int rig_usage(struct rig *r, const char *id, struct proto_usage *ret);
 int rig_resize(struct rig *r, const char *id, uint64_t memory_bytes, unsigned cpu_milli);
+void rig_renew_image(struct rig *r); /* as another build of it leaves them */
 int rig_grow_disk(struct rig *r, const char *id, uint64_t bytes);
 unsigned rig_count(struct rig *r); /* sandboxes that the launcher lists */
 
