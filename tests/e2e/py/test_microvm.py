@@ -291,8 +291,9 @@ def test_time_is_stepped_for_timers_too(new_sandbox):
     started.kill()
 
 
-def test_a_new_image_is_what_sandboxes_are_made_of():
-    """Of the next ones, the one that waits in the pool too, and nobody need start the server again for that."""
+def test_a_new_image_is_what_sandboxes_are_made_of(new_sandbox):
+    """Of the next ones, the one that waits in the pool too, and nobody need start the server again for that; what is
+    paused goes on as it was."""
     def build(*options):
         subprocess.run([BUILD / "sandglass", "template", "build", "--quiet", *options, "renewed"], check=True)
 
@@ -305,11 +306,15 @@ def test_a_new_image_is_what_sandboxes_are_made_of():
 
     build()
     first = built_at()
+    kept = new_sandbox(template="renewed")
+    kept.pause()
     wait_until(lambda: pool_counter("idle", "renewed") == 1, 120)
     build("--force")
     assert {built_at() for _ in range(3)} == {second := built_at()} and second > first
     wait_until(lambda: pool_counter("idle", "renewed") == 1, 120)
     assert built_at() == second
+    kept.connect(timeout=120)
+    assert int(kept.files.read("/etc/built")) == first
 
 
 def test_clones_share_no_numbers_in_any_language():

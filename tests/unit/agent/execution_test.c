@@ -494,16 +494,22 @@ START_TEST(test_warmup)
 }
 END_TEST
 
+static struct warmup *start_three(struct fixture *f, int *changes)
+{
+	struct warmup *w = warmup_new(f->contexts, true, count_change, changes);
+	ck_assert_int_eq(warmup_start(w, "python", NULL), 0);
+	ck_assert_int_eq(warmup_start(w, "bash", NULL), 0);
+	ck_assert_int_eq(warmup_start(w, "javascript", NULL), 0);
+	return w;
+}
+
 /* A copy of a snapshot: every kernel that has answered runs what users do first. */
 START_TEST(test_warmup_again)
 {
 	struct fixture f;
 	int changes = 0;
 	setup(&f, 0, 0);
-	struct warmup *w = warmup_new(f.contexts, true, count_change, &changes);
-	ck_assert_int_eq(warmup_start(w, "python", NULL), 0);
-	ck_assert_int_eq(warmup_start(w, "bash", NULL), 0);
-	ck_assert_int_eq(warmup_start(w, "javascript", NULL), 0);
+	struct warmup *w = start_three(&f, &changes);
 	warmup_again(w); /* none has answered */
 	turn(&f, 20);
 	ck_assert(warmup_is_ready(w));
@@ -543,10 +549,7 @@ START_TEST(test_warmup_renew)
 	struct fixture f;
 	int changes = 0;
 	setup(&f, 0, 0);
-	struct warmup *w = warmup_new(f.contexts, true, count_change, &changes);
-	ck_assert_int_eq(warmup_start(w, "python", NULL), 0);
-	ck_assert_int_eq(warmup_start(w, "bash", NULL), 0);
-	ck_assert_int_eq(warmup_start(w, "javascript", NULL), 0);
+	struct warmup *w = start_three(&f, &changes);
 	turn(&f, 40);
 	ck_assert(warmup_is_ready(w));
 	size_t before = strlen(fake_contexts_silent(f.contexts));
