@@ -24,4 +24,11 @@ dist_web_DATA = \
 
 dist_man_MANS += contrib/docs/sandglass.1 contrib/docs/sandglass-template.5 contrib/docs/sandglass.yaml.5 \
 	contrib/docs/sandglassd.8
-EXTRA_DIST += contrib/systemd/sandglassd.service
+# Where systemd looks, for the usual prefixes.
+systemunitdir = $(prefix)/lib/systemd/system
+nodist_systemunit_DATA = contrib/systemd/sandglassd.service
+CLEANFILES += $(nodist_systemunit_DATA)
+contrib/systemd/sandglassd.service: contrib/systemd/sandglassd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	$(SED) 's|[@]sbindir[@]|$(sbindir)|' $(srcdir)/contrib/systemd/sandglassd.service.in >$@.tmp && mv $@.tmp $@
+EXTRA_DIST += contrib/systemd/sandglassd.service.in
