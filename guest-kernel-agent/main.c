@@ -36,7 +36,6 @@
 #include "guest-kernel-agent/process/process.h"
 #include "guest-kernel-agent/process/service.h"
 #include "guest-kernel-agent/system/control.h"
-#include "guest-kernel-agent/system/disk.h"
 #include "guest-kernel-agent/system/identity.h"
 #include "guest-kernel-agent/system/init.h"
 #include "guest-kernel-agent/system/limits.h"
@@ -90,7 +89,7 @@ struct agent {
 	struct gateway gateway;
 	struct http_server *control_server, *data_server;
 	const struct machine *machine; /* NULL: it is not ours */
-	const struct disk *disk;       /* of a machine */
+	const char *disk;	       /* of a machine */
 	struct vm_channels *channels;  /* of a machine */
 	bool lost;		       /* their device */
 	struct loop_signal term;
@@ -393,9 +392,8 @@ static _Noreturn void run_machine(struct options *o)
 {
 	static const struct machine machine = { "" };
 	struct vm_conf conf;
-	struct disk disk;
-	struct agent a = { .machine = &machine, .disk = &disk };
-	init_machine(&conf, &disk);
+	struct agent a = { .machine = &machine, .disk = conf.disk };
+	init_machine(&conf);
 	o->channel = conf.channel;
 	(void)run(&a, o);
 	init_reset();

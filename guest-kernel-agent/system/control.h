@@ -24,7 +24,6 @@
 
 struct contexts;
 struct control;
-struct disk;
 struct executions;
 struct http_stream;
 struct identity;
@@ -44,7 +43,7 @@ struct control_conf {
 	struct notices *notices;
 	const struct machine *machine; /* NULL: clock and identities are somebody else's */
 	struct limits *limits;	       /* NULL: the host sees them */
-	const struct disk *disk;       /* of a machine; NULL: it is not ours */
+	const char *disk;	       /* device of a machine's; NULL: it is not ours */
 	void (*drop_data)(void *arg);  /* break all connections of the data channel; may be NULL */
 	void *arg;
 	const char *mark_dir;	/* where the marker files go */

@@ -8,12 +8,7 @@
 
 struct err;
 
-struct disk {
-	const char *device; /* "/dev/vdb" */
-	int fd;		    /* a directory of the file system */
-};
-
-/* Make the file system so large, once the kernel has heard that the disk is: that is waited for a
- * moment. One that is so large already stays as it is; none shrinks. 0, -ETIMEDOUT (the disk is
- * smaller), -EINVAL (the file system is larger) or -errno. */
-int disk_grow(const struct disk *d, uint64_t bytes, struct err *reterr);
+/* Make the file system on the device ("/dev/vdb") so large, once the kernel has heard that the disk
+ * is: that is waited for a moment. One that is so large already stays as it is; none shrinks. 0,
+ * -ETIMEDOUT (the disk is smaller), -EINVAL (the file system is larger) or -errno. */
+int disk_grow(const char *device, uint64_t bytes, struct err *reterr);

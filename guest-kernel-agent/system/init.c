@@ -22,7 +22,6 @@
 #include "base/fdutil.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "guest-kernel-agent/system/disk.h"
 #include "guest-kernel-agent/system/init_net.h"
 #include "guest-kernel-agent/system/machine.h"
 #include "guest-kernel-agent/system/serial_port.h"
@@ -40,7 +39,6 @@
 
 struct init {
 	struct vm_conf *conf;
-	struct disk *disk;
 	struct err err;
 };
 
@@ -227,9 +225,6 @@ static int mount_disk(struct init *in)
 	int r = path_mkdir_p(DISK, 0755);
 	if (r == 0 && mount(c->disk, DISK, "ext4", MS_NOATIME, "nobarrier,noinit_itable") < 0)
 		r = -errno;
-	*in->disk = (struct disk){ c->disk, open(DISK, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
-	if (r == 0 && in->disk->fd < 0)
-		r = -errno;
 	if (r == 0)
 		r = path_mkdir_p(DISK "/upper", 0755);
 	if (r == 0)
@@ -383,9 +378,9 @@ bool init_is_wanted(char *const argv[])
 	       (st.f_type == RAMFS_MAGIC || st.f_type == TMPFS_MAGIC) && !is_for_others();
 }
 
-void init_machine(struct vm_conf *ret_conf, struct disk *ret_disk)
+void init_machine(struct vm_conf *ret_conf)
 {
-	struct init in = { .conf = ret_conf, .disk = ret_disk };
+	struct init in = { .conf = ret_conf };
 	(void)umask(022);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (steps[i].fn(&in) == 0)

@@ -7,7 +7,6 @@
  */
 #include <stdbool.h>
 
-struct disk;
 struct vm_conf;
 
 /* Are we that? Process 1, by that name, in a file system that is the initramfs; nothing else is
@@ -15,6 +14,6 @@ struct vm_conf;
 bool init_is_wanted(char *const argv[]);
 /* Everything of the above. Where a step fails, the machine's console says which and why, and the
  * machine is reset. */
-void init_machine(struct vm_conf *ret_conf, struct disk *ret_disk);
+void init_machine(struct vm_conf *ret_conf);
 /* The end of the machine, and all that the host waits for: a reset. */
 _Noreturn void init_reset(void);

@@ -96,10 +96,11 @@ def test_errors_say_what_is_wrong(args, status, words):
 
 
 def test_keys_are_added_listed_and_revoked_while_serving():
-    added = keys("add", "--name", "laptop", "--team", "others")
+    name = f"laptop {time.time()}"  # a server's state may have seen these tests before
+    added = keys("add", "--name", name, "--team", "others")
     key = added.stdout.strip()
     assert added.returncode == 0 and key.startswith("e2b_") and len(key) == 44
-    row = next(line for line in keys("list").stdout.splitlines() if "laptop" in line)
+    row = next(line for line in keys("list").stdout.splitlines() if name in line)
     assert "valid" in row and "others" in row and key not in row
 
     def works(wanted):
