@@ -39,7 +39,7 @@ def test_create_run_ls_kill():
 
 
 def test_sizes_are_those_asked_for():
-    made = sandglass("create", "--cpus", "0.5", "--disk", "3GiB").stdout.strip()
+    made = sandglass("create", "--cpus", "1.5", "--disk", "3GiB").stdout.strip()
     try:
         assert sandglass("run", "-s", made, code="import os; f = os.statvfs('/'); f.f_blocks * f.f_frsize >> 30").stdout == "2\n"
         assert Sandbox.get_info(made).memory_mb == 1024  # the template's
