@@ -50,7 +50,8 @@ tests_system_qemu_test_LDADD = $(tests_system_system_test_LDADD)
 
 tests_system_guest_guest_system_test_SOURCES = \
 	tests/system/guest/guest_system_test.c \
-	tests/system/guest/machine.c tests/system/guest/machine.h
+	tests/system/guest/machine.c tests/system/guest/machine.h \
+	tests/system/guest/relay.c tests/system/guest/relay.h
 tests_system_guest_guest_system_test_CPPFLAGS = $(AM_CPPFLAGS) $(TEST_CPPFLAGS) \
 	-I$(top_srcdir)/tests/system
 tests_system_guest_guest_system_test_LDADD = libguest.a librpc.a libimage.a libio.a libwire.a libloop.a \

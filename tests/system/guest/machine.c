@@ -21,6 +21,7 @@
 #include "base/fdutil.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "guest/relay.h"
 #include "image/initramfs.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
@@ -268,10 +269,12 @@ static void spawn(struct machine_vm *vm, const struct args *a, const char *state
 static void start_vsock(struct machine_vm *vm)
 {
 	const char *program = getenv("SANDGLASS_TEST_VSOCK");
-	char text[512], path[160];
+	char text[512], path[160], device[160];
 	(void)snprintf(vm->vsock, sizeof(vm->vsock), "%s/vsock", vm->dir);
+	(void)snprintf(device, sizeof(device), "%s/device", vm->dir);
 	(void)snprintf(path, sizeof(path), "%s/vhost", vm->dir);
-	(void)snprintf(text, sizeof(text), "guest-cid=3,socket=%s,uds-path=%s", path, vm->vsock);
+	(void)snprintf(text, sizeof(text), "guest-cid=3,socket=%s,uds-path=%s", path, device);
+	vm->relay_pid = relay_start(vm->vsock, device);
 	vm->vsock_pid = fork();
 	if (vm->vsock_pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -382,6 +385,7 @@ static void end_process(pid_t *pid)
 void machine_kill(struct machine_vm *vm)
 {
 	end_process(&vm->pid);
+	end_process(&vm->relay_pid);
 	end_process(&vm->vsock_pid);
 	vm->qmp = fd_close(vm->qmp);
 }

@@ -24,8 +24,8 @@ struct machine_vm {
 	char dir[128]; /* of its sockets, disk, memory and state */
 	char control[160], data[160];
 	bool balloon;
-	pid_t vsock_pid;
-	char vsock[160]; /* where a host connects to any port; "" = it has none */
+	pid_t vsock_pid, relay_pid; /* the device, and what clients reach it by */
+	char vsock[160];	    /* where a host connects to any port; "" = it has none */
 	int qmp;
 };
 
