@@ -24,8 +24,9 @@
 #include "launcher/vm_save.h"
 
 #define TSC_WINDOW_NS 300000000ull /* long enough for a few millionths */
-#define TSC_MAX 100000000ull	   /* kHz */
-#define TSC_SAME 10000ull	   /* rates that differ by less than this part are one */
+#define TSC_LOOKS 32
+#define TSC_MAX 100000000ull /* kHz */
+#define TSC_SAME 10000ull    /* rates that differ by less than this part are one */
 
 bool vm_is(const struct box *b)
 {
@@ -55,12 +56,26 @@ static uint64_t raw_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Both clocks at one moment. Of several looks the one that took least: in between we may be held up
+ * for longer than the rate can bear. */
+static void look(uint64_t *ret_ticks, uint64_t *ret_ns)
+{
+	uint64_t least = UINT64_MAX;
+	for (int i = 0; i < TSC_LOOKS; i++) {
+		uint64_t before = __rdtsc(), ns = raw_ns(), took = __rdtsc() - before;
+		if (took >= least)
+			continue;
+		least = took;
+		*ret_ticks = before + took / 2;
+		*ret_ns = ns;
+	}
+}
+
 void vm_host_init(struct vm_host *h, const char *file)
 {
 	h->file = file;
 	h->tsc_khz = 0;
-	h->tsc_start_ns = raw_ns();
-	h->tsc_start = __rdtsc();
+	look(&h->tsc_start, &h->tsc_start_ns);
 }
 
 /* What was measured first stays, unless it cannot be the same machine: snapshots are tied to it. */
@@ -86,16 +101,16 @@ static uint64_t as_before(const char *file, uint64_t khz)
 
 uint64_t vm_host_tsc_khz(struct vm_host *h)
 {
-	uint64_t ns = raw_ns() - h->tsc_start_ns;
+	uint64_t passed = raw_ns() - h->tsc_start_ns, ticks = 0, ns = 0;
 	if (h->tsc_khz)
 		return h->tsc_khz;
-	if (ns < TSC_WINDOW_NS) {
-		struct timespec t = { .tv_nsec = (long)(TSC_WINDOW_NS - ns) };
+	if (passed < TSC_WINDOW_NS) {
+		struct timespec t = { .tv_nsec = (long)(TSC_WINDOW_NS - passed) };
 		(void)nanosleep(&t, NULL);
-		ns = raw_ns() - h->tsc_start_ns;
 	}
-	double ticks = (double)(__rdtsc() - h->tsc_start);
-	h->tsc_khz = as_before(h->file, (uint64_t)(ticks * 1e6 / (double)ns));
+	look(&ticks, &ns);
+	double rate = (double)(ticks - h->tsc_start) * 1e6 / (double)(ns - h->tsc_start_ns);
+	h->tsc_khz = as_before(h->file, (uint64_t)rate);
 	return h->tsc_khz;
 }
 

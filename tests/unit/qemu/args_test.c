@@ -3,8 +3,12 @@
 #include "launcher/qemu_args.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 
 #include "base/str.h"
 #include "launcher/vm.h"
@@ -183,6 +187,34 @@ START_TEST(the_rate_of_the_counter_stays)
 }
 END_TEST
 
+static char *slow_page;
+
+static void on_fault(int signo)
+{
+	const struct timespec t = { .tv_nsec = 3000000 };
+	(void)signo;
+	(void)nanosleep(&t, NULL);
+	(void)mprotect(slow_page, 4096, PROT_READ | PROT_WRITE);
+}
+
+/* Whoever measures may be held up at any moment, here when it first writes down what it has seen: a
+ * page that must be found on a machine that is itself a guest. */
+START_TEST(the_rate_of_the_counter_is_true_for_one_who_is_held_up)
+{
+	uint64_t khz = rate_with(NULL);
+	slow_page = mmap(NULL, 2 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(slow_page, MAP_FAILED);
+	ck_assert_int_eq(mprotect(slow_page + 4096, 4096, PROT_READ | PROT_WRITE), 0);
+	struct vm_host *h = (void *)(slow_page + 4096 - offsetof(struct vm_host, tsc_khz));
+	(void)signal(SIGSEGV, on_fault);
+	vm_host_init(h, NULL);
+	uint64_t held = vm_host_tsc_khz(h);
+	(void)signal(SIGSEGV, SIG_DFL);
+	ck_assert_uint_lt(held > khz ? held - khz : khz - held, khz / 10000);
+	(void)munmap(slow_page, 2 * 4096);
+}
+END_TEST
+
 START_TEST(kernels_are_told_the_rate_of_the_counter)
 {
 	char text[QEMU_APPEND_MAX];
@@ -223,4 +255,5 @@ void add_args_tests(Suite *s)
 	tcase_add_test(tc, the_root_is_read_only);
 	tcase_add_test(tc, kernels_are_told_the_rate_of_the_counter);
 	tcase_add_test(tc, the_rate_of_the_counter_stays);
+	tcase_add_test(tc, the_rate_of_the_counter_is_true_for_one_who_is_held_up);
 }
