@@ -214,7 +214,6 @@ static void renew(struct pool *p)
 	p->age++;
 	if (p->stage == POOL_STAGE_READY)
 		p->stage = POOL_STAGE_NEW;
-	forget_failures(p);
 }
 
 bool pool_is_past(const struct sandbox *sb)
@@ -229,6 +228,7 @@ void sandboxes_image_changed(struct sandboxes *s, const char *template_name)
 	if (!p)
 		return;
 	renew(p);
+	forget_failures(p);
 	LIST_EACH_SAFE(l, &p->idle)
 	sandbox_end(container_of(l, struct sandbox, in_pool), SANDBOX_END_SHUTDOWN, POOL_PAST);
 	sandboxes_pump(s);
@@ -242,7 +242,8 @@ void pool_note_warm(struct sandbox *sb, const struct err *err)
 	p->stage = ready ? POOL_STAGE_READY : POOL_STAGE_NEW;
 	++*(err->code ? &p->warm_failures : &p->warms);
 	if (err->code == 0) {
-		forget_failures(p);
+		if (sb->inst) /* made now; one that was there already may be what failed */
+			forget_failures(p);
 		return;
 	}
 	back_off(p, err);
@@ -264,10 +265,10 @@ void pool_note_boot(struct sandbox *sb, bool refill, const struct err *err)
 		p->boot_failures++;
 		(void)str_copy(p->last_failure, sizeof(p->last_failure), err_text(err));
 	}
-	if (p->stage == POOL_STAGE_READY && lost_warm(p))
-		renew(p);
 	if (pool_is_past(sb))
 		return; /* it says nothing about what is made now */
+	if (p->stage == POOL_STAGE_READY && lost_warm(p))
+		renew(p);
 	if (err->code == 0)
 		forget_failures(p);
 	else if (refill && sb->state != SANDBOX_STOPPING)

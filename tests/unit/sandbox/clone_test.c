@@ -292,6 +292,27 @@ START_TEST(another_image_in_the_midst_of_it)
 }
 END_TEST
 
+/* One that is said to be there and cannot be cloned is not tried without a pause. */
+START_TEST(refills_that_lose_their_snapshot_wait)
+{
+	start(true);
+	struct pool *p = pool_of("py");
+	world_until(&w, p->n_idle == 2 && pool_of("quiet")->n_idle == 1);
+	fake_vmm_script(w.vmm, FAKE_CREATE, FAKE_HOLD);
+	sandbox_end(container_of(list_first(&p->idle), struct sandbox, in_pool),
+	    SANDBOX_END_SHUTDOWN, "for the test");
+	world_until(&w, at_job(JOB_BOOT, "create") != NULL);
+	fake_vmm_forget_warm(w.vmm);
+	fake_vmm_release(w.vmm, FAKE_CREATE, false);
+	world_settle(&w);
+	ck_assert_int_eq(p->stage, POOL_STAGE_NEW);
+	ck_assert_uint_eq(p->failures, 1);
+	ck_assert_uint_gt(p->retry_ms, clock_mono_ms());
+	fake_vmm_script(w.vmm, FAKE_CREATE, FAKE_OK);
+	stop();
+}
+END_TEST
+
 /* A create does not pay for it: what it began with is gone, there is something new. */
 START_TEST(a_create_outlives_the_snapshot_it_was_to_clone)
 {
@@ -485,6 +506,7 @@ void clone_tests(Suite *s)
 	tcase_add_test(c, a_snapshot_that_got_lost_costs_a_boot);
 	tcase_add_test(c, another_image_renews_the_pool);
 	tcase_add_loop_test(c, another_image_in_the_midst_of_it, 0, 4);
+	tcase_add_test(c, refills_that_lose_their_snapshot_wait);
 	tcase_add_test(c, a_create_outlives_the_snapshot_it_was_to_clone);
 	tcase_add_loop_test(c, step_of_a_snapshot_fails, 0, N_STEPS);
 	tcase_add_loop_test(c, step_of_a_snapshot_times_out, 0, N_STEPS * 2);
